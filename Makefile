@@ -16,7 +16,7 @@ LOCKED  := scripts/with-lock
 ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps tree kernel perf install-perf refresh clean
+.PHONY: help deps tree kernel perf install-perf lab shell-host shell-guest refresh clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -39,6 +39,24 @@ perf: tree ## build perf
 
 install-perf: perf ## install perf under DESTDIR/prefix
 	@$(LOCKED) perf $(PERF_BUILD) DESTDIR=$(DESTDIR) install
+
+LAB_PROGRAMS := $(addprefix build/lab/,init vm-exec)
+
+lab: $(LAB_PROGRAMS)
+
+build/lab/%: lab/agent/%.c lab/agent/frame.h
+	@mkdir -p $(@D)
+	gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+# The image of guests that do not share the host VM's root: busybox, perf, and what perf links to.
+build/lab/guest.cpio: scripts/guest-image $(LAB_PROGRAMS) $(wildcard build/perf/perf)
+	scripts/guest-image $@
+
+shell-host: kernel lab ## a shell in the host VM
+	@lab/run-vm --accel $(ACCEL) --timeout 0 --tty bash
+
+shell-guest: kernel lab ## a shell in a guest VM
+	@lab/run-vm --accel $(ACCEL) --timeout 0 --tty --guest -- bash
 
 refresh: tree ## rewrite patches/ from the commits in build/linux
 	@$(LOCKED) tree scripts/refresh-patches

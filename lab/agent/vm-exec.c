@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Runs one command in a VM of the lab, through the agent there, and ends with that command's exit code.
+ *
+ * usage: vm-exec [-t SECONDS] [-i | -T] PORTS COMMAND [ARGUMENT...]
+ *
+ * PORTS is the path of the VM's sockets without their number. One COMMAND is
+ * a line for the shell; with arguments, each word is passed as it is.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <time.h>
+
+#include "frame.h"
+
+#define EXIT_DEADLINE	124
+#define EXIT_VM_LOST	125
+#define EXIT_USAGE	126
+#define BUSY_RETRY_US	20000
+
+struct session {
+	int	sock;
+	int	deadline_s;	/* seconds from the start; 0: none */
+	time_t	started;
+	int	forward_stdin;
+	int	tty;
+	int	begun;
+	uint64_t id;
+};
+
+static struct termios saved_termios;
+static char buf[FRAME_MAX];
+
+static void __attribute__((noreturn)) fail(int code, const char *message)
+{
+	fprintf(stderr, "vm-exec: %s\n", message);
+	exit(code);
+}
+
+static time_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static int past_deadline(const struct session *s)
+{
+	return s->deadline_s && now() - s->started >= s->deadline_s;
+}
+
+/* Connects to a port that nobody else uses; the lock goes with this process. */
+static int try_port(const char *ports, int number)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char lock[sizeof(addr.sun_path) + 8];
+	int lock_fd, sock;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s.%d", ports, number);
+	snprintf(lock, sizeof(lock), "%s.lock", addr.sun_path);
+	lock_fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	if (lock_fd < 0)
+		fail(EXIT_VM_LOST, "no such VM is running");
+	if (flock(lock_fd, LOCK_EX | LOCK_NB)) {
+		close(lock_fd);
+		return -1;
+	}
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)))
+		fail(EXIT_VM_LOST, "the VM is not running any more");
+	return sock;
+}
+
+static void connect_vm(struct session *s, const char *ports)
+{
+	while (!past_deadline(s)) {
+		for (int i = 0; i < LAB_PORTS; i++) {
+			s->sock = try_port(ports, i);
+			if (s->sock >= 0)
+				return;
+		}
+		usleep(BUSY_RETRY_US);
+	}
+	fail(EXIT_DEADLINE, "all ports of the VM stayed busy");
+}
+
+/* Quotes each word for the shell, unless there is one only. */
+static void append_command(char *text, size_t size, char **words)
+{
+	char *end = text, *last = text + size - 8;
+
+	if (!words[1]) {
+		snprintf(text, size, "%s", words[0]);
+		return;
+	}
+	for (; *words; words++) {
+		*end++ = '\'';
+		for (const char *c = *words; *c && end < last; c++) {
+			if (*c == '\'')
+				end = stpcpy(end, "'\\'");
+			*end++ = *c;
+		}
+		end = stpcpy(end, "' ");
+		if (end >= last)
+			fail(EXIT_USAGE, "the command is too long");
+	}
+}
+
+static void request(struct session *s, char **words)
+{
+	struct run_request *run = (struct run_request *)buf;
+	char *text = buf + sizeof(*run);
+	size_t room = sizeof(buf) - sizeof(*run);
+	struct winsize size;
+
+	if (getrandom(&s->id, sizeof(s->id), 0) != sizeof(s->id))
+		fail(EXIT_USAGE, "no random number for the request");
+	*run = (struct run_request){ .id = s->id, .tty = s->tty };
+	*text = '\0';
+	if (s->tty && !ioctl(0, TIOCGWINSZ, &size))
+		snprintf(text, room, "stty rows %d cols %d; ", size.ws_row, size.ws_col);
+	append_command(text + strlen(text), room - strlen(text), words);
+	if (send_frame(s->sock, FRAME_RUN, buf, sizeof(*run) + strlen(text)))
+		fail(EXIT_VM_LOST, "the VM went away");
+}
+
+/* Skips what is left of earlier sessions: it may even begin within a frame. */
+static void await_begin(struct session *s)
+{
+	struct { struct frame_header header; uint64_t id; } want, window;
+
+	want.header = (struct frame_header){ FRAME_BEGUN, sizeof(s->id) };
+	want.id = s->id;
+	if (read_all(s->sock, &window, sizeof(window)))
+		fail(EXIT_VM_LOST, "the VM went away before it ran the command");
+	while (memcmp(&want, &window, sizeof(want))) {
+		memmove(&window, (char *)&window + 1, sizeof(window) - 1);
+		if (read_all(s->sock, (char *)&window + sizeof(window) - 1, 1))
+			fail(EXIT_VM_LOST, "the VM went away before it ran the command");
+	}
+	s->begun = 1;
+}
+
+static void forward_input(struct session *s)
+{
+	ssize_t n = read(0, buf, sizeof(buf));
+
+	if (n <= 0)
+		s->forward_stdin = 0;
+	send_frame(s->sock, FRAME_STDIN, buf, n > 0 ? n : 0);
+}
+
+/* Returns the command's exit code, or -1 while it runs. */
+static int take_frame(struct session *s)
+{
+	struct frame_header header;
+	uint32_t status;
+
+	if (receive_frame(s->sock, &header, buf))
+		fail(EXIT_VM_LOST, "the VM went away while the command ran");
+	switch (header.type) {
+	case FRAME_STDOUT:
+		write_all(1, buf, header.len);
+		break;
+	case FRAME_STDERR:
+		write_all(2, buf, header.len);
+		break;
+	case FRAME_STATUS:
+		memcpy(&status, buf, sizeof(status));
+		return status & 0xff;
+	}
+	return -1;
+}
+
+static void check_deadline(struct session *s)
+{
+	char message[128];
+
+	if (!past_deadline(s))
+		return;
+	if (!s->begun)
+		fail(EXIT_VM_LOST, "the VM did not take the command in time");
+	send_frame(s->sock, FRAME_KILL, NULL, 0);
+	snprintf(message, sizeof(message), "the command still ran after %d s and was killed", s->deadline_s);
+	fail(EXIT_DEADLINE, message);
+}
+
+static int converse(struct session *s)
+{
+	int status = -1;
+
+	while (status < 0) {
+		struct pollfd fds[] = {
+			{ s->sock, POLLIN, 0 },
+			{ s->begun && s->forward_stdin ? 0 : -1, POLLIN, 0 },
+		};
+
+		poll(fds, 2, 1000);
+		check_deadline(s);
+		if (fds[1].revents)
+			forward_input(s);
+		if (!fds[0].revents)
+			continue;
+		if (s->begun)
+			status = take_frame(s);
+		else
+			await_begin(s);
+	}
+	return status;
+}
+
+static void restore_terminal(void)
+{
+	tcsetattr(0, TCSANOW, &saved_termios);
+}
+
+static void make_terminal_raw(void)
+{
+	struct termios raw;
+
+	if (tcgetattr(0, &saved_termios))
+		fail(EXIT_USAGE, "-T needs a terminal as standard input");
+	raw = saved_termios;
+	cfmakeraw(&raw);
+	tcsetattr(0, TCSANOW, &raw);
+	atexit(restore_terminal);
+}
+
+int main(int argc, char **argv)
+{
+	struct session s = { .started = now() };
+	int option;
+
+	while ((option = getopt(argc, argv, "+t:iT")) != -1) {
+		if (option == 't')
+			s.deadline_s = atoi(optarg);
+		else if (option == 'i')
+			s.forward_stdin = 1;
+		else if (option == 'T')
+			s.forward_stdin = s.tty = 1;
+		else
+			return EXIT_USAGE;
+	}
+	if (argc - optind < 2)
+		fail(EXIT_USAGE, "usage: vm-exec [-t SECONDS] [-i | -T] PORTS COMMAND [ARGUMENT...]");
+	signal(SIGPIPE, SIG_IGN);
+	connect_vm(&s, argv[optind]);
+	request(&s, argv + optind + 1);
+	if (s.tty)
+		make_terminal_raw();
+	else if (!s.forward_stdin)
+		send_frame(s.sock, FRAME_STDIN, NULL, 0);
+	return converse(&s);
+}
