@@ -16,7 +16,8 @@ LOCKED  := scripts/with-lock
 ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
-.PHONY: help deps tree kernel perf install-perf lab shell-host shell-guest refresh clean
+.PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check bench \
+        series refresh lint unit-tests variants sparse hook-budget clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -28,17 +29,24 @@ tree: ## unpack the base, apply patches/ and copy the new files, into build/linu
 	@$(LOCKED) tree scripts/update-tree $(BASE_VERSION) $(ORIGIN)
 
 kernel: tree ## build the kernel of the lab's host and guest
-	@$(LOCKED) kernel $(SUBMAKE) -f lab/kernel.mk
+	@$(LOCKED) kernel scripts/cold-build kernel build/kernel/vmlinux $(SUBMAKE) -f lab/kernel.mk
 
 PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) \
-             CC="$(strip $(shell command -v ccache) gcc)" WERROR=1 prefix=$(prefix)
+             CC="$(strip $(shell command -v ccache) gcc)" prefix=$(prefix)
 
 perf: tree ## build perf
 	@mkdir -p build/perf
-	@$(LOCKED) perf $(PERF_BUILD)
+	@$(LOCKED) perf scripts/cold-build perf build/perf/perf $(PERF_BUILD)
 
 install-perf: perf ## install perf under DESTDIR/prefix
 	@$(LOCKED) perf $(PERF_BUILD) DESTDIR=$(DESTDIR) install
+
+# The base's own tests that our changes must not break, and ours.
+SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_test kvm_binary_stats_test \
+            $(patsubst tools/testing/selftests/kvm/%.c,%,$(wildcard tools/testing/selftests/kvm/x86_64/pv*_test.c))
+
+selftests: tree ## build the KVM selftests that the lab runs
+	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(SELFTESTS)
 
 LAB_PROGRAMS := $(addprefix build/lab/,init vm-exec)
 
@@ -48,7 +56,8 @@ build/lab/%: lab/agent/%.c lab/agent/frame.h
 	@mkdir -p $(@D)
 	gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
 
-# The image of guests that do not share the host VM's root: busybox, perf, and what perf links to.
+lab-image: build/lab/guest.cpio
+
 build/lab/guest.cpio: scripts/guest-image $(LAB_PROGRAMS) $(wildcard build/perf/perf)
 	scripts/guest-image $@
 
@@ -58,8 +67,43 @@ shell-host: kernel lab ## a shell in the host VM
 shell-guest: kernel lab ## a shell in a guest VM
 	@lab/run-vm --accel $(ACCEL) --timeout 0 --tty --guest -- bash
 
+demo: deps ## build everything, boot host and guest, and show what pvperf does
+	@$(PYTHON) lab/steps demo --accel $(ACCEL)
+
+check: deps ## build and test everything; T=name runs one test or group
+	@$(PYTHON) lab/steps check --accel $(ACCEL) $(T)
+
+bench: deps ## measure; the results stay in build/bench.txt
+	@$(PYTHON) lab/steps bench --accel $(ACCEL)
+
+series: tree ## make the three patch sets for the unchanged base; BUILD=1 builds each commit
+	@$(LOCKED) tree scripts/make-series $(if $(BUILD),--build)
+
 refresh: tree ## rewrite patches/ from the commits in build/linux
 	@$(LOCKED) tree scripts/refresh-patches
+
+# What make check does besides.
+
+SHELL_SCRIPTS = $(shell grep -lE '^\#!/bin/(sh|bash)|shellcheck shell' -r scripts lab .ci --exclude=Makefile)
+
+lint:
+	shellcheck -x $(SHELL_SCRIPTS)
+
+unit-tests: lab
+	PYTHONPATH=lab:scripts $(PYTHON) -B -m unittest discover -s lab/unit
+
+VARIANT = $(SUBMAKE) -f lab/kernel.mk TARGETS="arch/x86/kvm/ arch/x86/events/ arch/x86/kernel/kvm.o kernel/events/"
+
+variants: tree
+	@$(LOCKED) module $(VARIANT) O=build/kernel-module FRAGMENTS="lab/kernel.config lab/kvm-module.config"
+	$(PYTHON) scripts/check-exports build/kernel-module build/kernel
+	@$(LOCKED) off $(VARIANT) O=build/kernel-off FRAGMENTS="lab/kernel.config lab/pvpmu-off.config"
+
+sparse: kernel
+	@$(LOCKED) kernel scripts/run-sparse build/kernel
+
+hook-budget: tree
+	@scripts/hook-budget
 
 clean: ## remove everything that was built, and build/linux with it
 	rm -rf build

@@ -5,7 +5,7 @@
 O         ?= build/kernel
 FRAGMENTS ?= lab/kernel.config
 TARGETS   ?= bzImage
-SRC       := build/linux
+SRC       ?= build/linux
 
 # New symbols come with edited Kconfig files: those in git, and those of the overlay.
 KCONFIGS := $(addprefix $(SRC)/,$(shell git -C $(SRC) ls-files -- '*Kconfig*' 2>/dev/null)) \

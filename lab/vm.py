@@ -14,6 +14,7 @@ REPO = Path(__file__).resolve().parent.parent
 BUILD = REPO / "build"
 OUT = BUILD / "lab-out"
 LOGS = BUILD / "logs"
+RESULTS = BUILD / "test-results.json"
 KERNEL = BUILD / "kernel" / "arch" / "x86" / "boot" / "bzImage"
 INIT = BUILD / "lab" / "init"
 VM_EXEC = BUILD / "lab" / "vm-exec"
@@ -119,7 +120,7 @@ class HostVM:
             if self.qemu.poll() is not None or time.monotonic() > deadline:
                 raise self.lost("QEMU did not start")
             time.sleep(0.02)
-        if self.run("true", timeout=BOOT_DEADLINE, stderr=subprocess.DEVNULL) != 0:
+        if self.run("true", timeout=BOOT_DEADLINE, stderr=subprocess.DEVNULL).returncode:
             raise self.lost(f"the host VM did not come up within {BOOT_DEADLINE} s")
 
     def lost(self, what):
@@ -130,11 +131,11 @@ class HostVM:
         return VMLost("\n".join(filter(None, [what, qemu_log, f"last lines of {self.console}:", tail])))
 
     def run(self, command, timeout=0, tty=False, stdin=False, **popen):
-        """Runs a shell command in the VM; returns its exit code. VM_LOST and DEADLINE have their own."""
+        """Runs a shell command in the VM. The result's returncode is the command's, or VM_LOST or DEADLINE."""
         options = ["-t", str(timeout)] if timeout else []
         options += ["-T"] if tty else ["-i"] if stdin else []
         return subprocess.run([VM_EXEC, *options, f"{self.dir}/port", command],
-                              preexec_fn=die_with_parent, check=False, **popen).returncode
+                              preexec_fn=die_with_parent, check=False, **popen)
 
     def alive(self):
         return self.qemu is not None and self.qemu.poll() is None

@@ -134,6 +134,8 @@ def track(paths):
         commit = git("commit-tree", tree, "-p", ref, env=SCRIPT_IDENTITY, input=message).strip()
         git("update-ref", ref, commit)
     git("update-index", "--add", "--index-info", input=index_info)
+    # Has git compare the new entries with the files now: later commands rely on it.
+    git("status", "--porcelain")
 
 
 def our_commits():
@@ -162,8 +164,10 @@ def read_applied():
     return tuple(APPLIED.read_text().rstrip("\n").split(" ", 1))
 
 
-def write_applied(tip):
-    APPLIED.write_text(f"{patches_digest()} {tip}\n")
+def write_applied():
+    """Notes that patches/ and the commits of build/linux are the same now."""
+    commits = our_commits()
+    APPLIED.write_text(f"{patches_digest()} {commits[-1] if commits else ''}\n")
 
 
 def patch_targets(patches):

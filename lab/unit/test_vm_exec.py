@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""vm-exec against an agent that is played by the test: exit codes, leftovers of others, lost VMs."""
+
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from vm import DEADLINE, VM_EXEC, VM_LOST
+
+
+def frame(kind, payload=b""):
+    return struct.pack("=II", ord(kind), len(payload)) + payload
+
+
+def status(code):
+    return frame("S", struct.pack("=I", code))
+
+
+class VmExec(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.ports = f"{directory.name}/port"
+        self.server = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.server.close)
+        self.server.bind(f"{self.ports}.0")
+        self.server.listen()
+
+    def play(self, *parts, before=b"", hang=False):
+        """Takes one request, answers BEGUN and the parts; keeps the request's text."""
+        peer, _ = self.server.accept()
+        _, length = struct.unpack("=II", peer.recv(8, socket.MSG_WAITALL))
+        request = peer.recv(length, socket.MSG_WAITALL)
+        self.text = request[16:].decode()
+        peer.sendall(before + frame("B", request[:8]) + b"".join(parts))
+        if hang:
+            peer.recv(1 << 20)
+            peer.recv(1 << 20)
+        peer.close()
+
+    def run_with(self, *parts, options=(), command=("true",), **how):
+        agent = threading.Thread(target=self.play, args=parts, kwargs=how)
+        agent.start()
+        done = subprocess.run([VM_EXEC, *options, self.ports, *command], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=20, check=False)
+        agent.join(20)
+        return done
+
+    def test_output_and_exit_code(self):
+        done = self.run_with(frame("O", b"out"), frame("E", b"err"), status(7))
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("out", "err", 7))
+
+    def test_leftovers_are_skipped(self):
+        stale = b"half a frame" + frame("B", b"12345678") + frame("O", b"stale") + status(1)
+        done = self.run_with(status(0), before=stale)
+        self.assertEqual((done.stdout, done.returncode), ("", 0))
+
+    def test_words_are_quoted(self):
+        self.run_with(status(0), command=("echo", "a b", "c'd"))
+        self.assertEqual(self.text, "'echo' 'a b' 'c'\\''d' ")
+
+    def test_one_word_is_a_line(self):
+        self.run_with(status(0), command=("echo a; echo b",))
+        self.assertEqual(self.text, "echo a; echo b")
+
+    def test_vm_goes_away(self):
+        done = self.run_with()
+        self.assertEqual(done.returncode, VM_LOST)
+        self.assertIn("went away while", done.stderr)
+
+    def test_deadline(self):
+        done = self.run_with(options=("-t", "1"), hang=True)
+        self.assertEqual(done.returncode, DEADLINE)
+        self.assertIn("was killed", done.stderr)
+
+    def test_no_vm(self):
+        done = subprocess.run([VM_EXEC, "/nonexistent/port", "true"], capture_output=True, check=False)
+        self.assertEqual(done.returncode, VM_LOST)
+
+
+if __name__ == "__main__":
+    unittest.main()
