@@ -10,14 +10,11 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -90,16 +87,6 @@ static void mount_system(void)
 		mount_at(getenv("LAB_OUT"), "9p", "out", "trans=virtio,version=9p2000.L,msize=262144");
 	if (symlink("/proc/self/fd", "/dev/fd") && errno != EEXIST)
 		warn_about("/dev/fd");
-}
-
-static void bring_up_loopback(void)
-{
-	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
-		warn_about("lo");
-	close(fd);
 }
 
 static void set_environment(void)
@@ -356,7 +343,6 @@ int main(void)
 
 	mount_system();
 	set_environment();
-	bring_up_loopback();
 	for (int ms = 0; link_ports() < LAB_PORTS && ms < PORT_WAIT_MS; ms += 5)
 		usleep(5000);
 	for (int i = 0; i < LAB_PORTS; i++) {
