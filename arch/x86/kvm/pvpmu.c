@@ -229,6 +229,19 @@ static int access_absent(struct msr_data *msr_info)
 	return msr_info->host_initiated && !msr_info->data ? 0 : 1;
 }
 
+/* Likewise for a vCPU without the CPUID bit, if this host has the feature. */
+static int access_hidden(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
+{
+	if (!vcpu->arch.pvpmu || !msr_info->host_initiated)
+		return KVM_MSR_RET_UNSUPPORTED;
+	return access_absent(msr_info);
+}
+
+static bool is_register(u32 msr)
+{
+	return msr <= MSR_KVM_PERF_CLOCK_NS || msr >= MSR_KVM_PVPMU_EVTSEL(0);
+}
+
 static bool is_offered_event(struct kvm_vcpu *vcpu, u64 evtsel)
 {
 	const struct kvm_pvpmu_model *model = &vcpu->kvm->arch.pvpmu;
@@ -397,8 +410,10 @@ int kvm_pvpmu_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	int r;
 
-	if (!kvm_pvpmu_offered(vcpu))
+	if (!is_register(msr_info->index))
 		return KVM_MSR_RET_UNSUPPORTED;
+	if (!kvm_pvpmu_offered(vcpu))
+		return access_hidden(vcpu, msr_info);
 
 	mutex_lock(&pvpmu->lock);
 	r = set_msr_locked(vcpu, msr_info);
@@ -478,10 +493,12 @@ int kvm_pvpmu_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	int r;
 
-	if (!kvm_pvpmu_offered(vcpu))
-		return KVM_MSR_RET_UNSUPPORTED;
-
 	msr_info->data = 0;
+	if (!is_register(msr_info->index))
+		return KVM_MSR_RET_UNSUPPORTED;
+	if (!kvm_pvpmu_offered(vcpu))
+		return access_hidden(vcpu, msr_info);
+
 	mutex_lock(&pvpmu->lock);
 	r = get_msr_locked(vcpu, msr_info);
 	mutex_unlock(&pvpmu->lock);

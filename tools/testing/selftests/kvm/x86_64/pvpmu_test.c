@@ -1,0 +1,1372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test the paravirtual PMU (kvm.pvpmu=1): discovery, each register's bits, exact
+ * counts of KVM's own events, save and restore, the VM's model, and the host's
+ * perf PMU "kvm_vcpu" beside the guest's own counts.
+ */
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <asm/kvm_pvpmu.h>
+
+#include "apic.h"
+#include "kselftest.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+
+#define X86_FEATURE_KVM_PVPMU	KVM_X86_CPU_FEATURE(0x40000001, 0, EAX, 22)
+
+/* How often the guest does what it measures. */
+#define NR_LOOPS		1000
+#define NR_USER_EXITS		100
+
+/* Not backed by memory: the guest's accesses leave to user space. */
+#define MMIO_GPA		0xc0000000ul
+
+/* The timer that ends each HLT; its input is 1 GHz, divided by 1. */
+#define TIMER_VECTOR		0xf2
+#define TIMER_NS		2000000
+#define TIMER_DIVIDE_BY_1	0xb
+
+#define EVTSEL_BOTH		(KVM_PVPMU_EVTSEL_USR | KVM_PVPMU_EVTSEL_OS)
+#define EVTSEL_ON		(EVTSEL_BOTH | KVM_PVPMU_EVTSEL_EN)
+#define EVTSEL_CLASS(class)	((uint64_t)(class) << KVM_PVPMU_EVTSEL_CLASS_SHIFT)
+#define EVTSEL_PV_NR(event)	(EVTSEL_CLASS(KVM_PVPMU_CLASS_PV) | EVTSEL_ON | \
+				 (event))
+#define EVTSEL_PV(event)	EVTSEL_PV_NR(KVM_PVPMU_PV_##event)
+
+#define COUNTER_MASK		GENMASK_ULL(KVM_PVPMU_COUNTER_WIDTH - 1, 0)
+
+/* For registers that user space must read and write one by one. */
+#define MAX_SAVED		(6 + 4 * KVM_PVPMU_MAX_COUNTERS)
+
+/* Guest side. */
+
+static unsigned int guest_nr_counters(void)
+{
+	return (rdmsr(MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_COUNTERS) >>
+		KVM_PVPMU_CAP_COUNTERS_SHIFT;
+}
+
+static void guest_program(unsigned int idx, uint64_t evtsel)
+{
+	wrmsr(MSR_KVM_PVPMU_EVTSEL(idx), evtsel);
+	wrmsr(MSR_KVM_PVPMU_COUNTER(idx), 0);
+}
+
+static uint64_t guest_counter(unsigned int idx)
+{
+	return rdmsr(MSR_KVM_PVPMU_COUNTER(idx));
+}
+
+static void guest_start(uint64_t mask)
+{
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_CTRL, mask);
+}
+
+static void guest_stop(void)
+{
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
+}
+
+static void expect_gp_on_write(uint32_t msr, uint64_t value)
+{
+	uint8_t vector = wrmsr_safe(msr, value);
+
+	__GUEST_ASSERT(vector == GP_VECTOR,
+		       "wrmsr 0x%x, 0x%lx: vector %u, expected #GP",
+		       msr, value, vector);
+}
+
+static void expect_write(uint32_t msr, uint64_t value)
+{
+	uint8_t vector = wrmsr_safe(msr, value);
+
+	__GUEST_ASSERT(!vector, "wrmsr 0x%x, 0x%lx: vector %u, expected none",
+		       msr, value, vector);
+}
+
+static void expect_gp_on_read(uint32_t msr)
+{
+	uint64_t value;
+	uint8_t vector = rdmsr_safe(msr, &value);
+
+	__GUEST_ASSERT(vector == GP_VECTOR,
+		       "rdmsr 0x%x: vector %u, expected #GP", msr, vector);
+}
+
+static void expect_value(uint32_t msr, uint64_t expected)
+{
+	uint64_t value = rdmsr(msr);
+
+	__GUEST_ASSERT(value == expected, "rdmsr 0x%x: 0x%lx, expected 0x%lx",
+		       msr, value, expected);
+}
+
+static void do_cpuid(unsigned int n)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	while (n--)
+		cpuid(0, &eax, &ebx, &ecx, &edx);
+}
+
+static void do_rdmsr(unsigned int n)
+{
+	while (n--)
+		rdmsr(MSR_IA32_APICBASE);
+}
+
+static void do_hypercall(unsigned int n)
+{
+	while (n--)
+		kvm_hypercall(~0ul, 0, 0, 0, 0);
+}
+
+static void do_io(unsigned int n)
+{
+	while (n--)
+		asm volatile("outb %%al, $0x80" : : "a"(0));
+}
+
+static void do_mmio(unsigned int n)
+{
+	while (n--)
+		READ_ONCE(*(uint32_t *)MMIO_GPA);
+}
+
+static void do_spin(unsigned int n)
+{
+	while (n--)
+		barrier();
+}
+
+static uint64_t timer_interrupts;
+static bool interrupts_need_kvm;
+
+static void guest_timer_handler(struct ex_regs *regs)
+{
+	timer_interrupts++;
+	x2apic_write_reg(APIC_EOI, 0);
+}
+
+/* A periodic timer, so that an early interrupt leaves no HLT without its own. */
+static void guest_start_timer(void)
+{
+	x2apic_enable();
+	x2apic_write_reg(APIC_TDCR, TIMER_DIVIDE_BY_1);
+	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_PERIODIC | TIMER_VECTOR);
+	x2apic_write_reg(APIC_TMICT, TIMER_NS);
+}
+
+static void do_hlt(unsigned int n)
+{
+	while (n--)
+		asm volatile("sti; hlt; cli" : : : "memory");
+}
+
+static uint64_t guest_measure(uint64_t evtsel, void (*work)(unsigned int),
+			      unsigned int n)
+{
+	guest_program(0, evtsel);
+	guest_start(1);
+	work(n);
+	guest_stop();
+	return guest_counter(0);
+}
+
+/* Host side. */
+
+static void answer_mmio(struct kvm_vcpu *vcpu)
+{
+	TEST_ASSERT_EQ(vcpu->run->mmio.phys_addr, MMIO_GPA);
+	memset(vcpu->run->mmio.data, 0, sizeof(vcpu->run->mmio.data));
+}
+
+/* Runs to the next GUEST_SYNC, whose stage is returned, or to the end: 0. */
+static uint64_t run_guest(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+
+	for (;;) {
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+			answer_mmio(vcpu);
+			continue;
+		}
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+
+		switch (get_ucall(vcpu, &uc)) {
+		case UCALL_NONE:
+			continue;
+		case UCALL_SYNC:
+			return uc.args[1];
+		case UCALL_DONE:
+			return 0;
+		case UCALL_ABORT:
+			REPORT_GUEST_ASSERT(uc);
+			break;
+		default:
+			TEST_FAIL("Unknown ucall %lu", uc.cmd);
+		}
+	}
+}
+
+static void run_to_end(struct kvm_vcpu *vcpu)
+{
+	TEST_ASSERT_EQ(run_guest(vcpu), 0);
+}
+
+static void run_case(void *guest_code)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_code);
+
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static int set_model(struct kvm_vm *vm, uint64_t cap, uint64_t hw,
+		     uint64_t cache, uint64_t pv)
+{
+	struct kvm_enable_cap enable = {
+		.cap = KVM_CAP_X86_PVPMU,
+		.args = { cap, hw, cache, pv },
+	};
+
+	return __vm_ioctl(vm, KVM_ENABLE_CAP, &enable) ? errno : 0;
+}
+
+static uint64_t make_cap(unsigned int counters)
+{
+	return KVM_PVPMU_VERSION | counters << KVM_PVPMU_CAP_COUNTERS_SHIFT |
+	       KVM_PVPMU_COUNTER_WIDTH << KVM_PVPMU_CAP_WIDTH_SHIFT;
+}
+
+static uint64_t cap_counters(struct kvm_vcpu *vcpu)
+{
+	return (vcpu_get_msr(vcpu, MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_COUNTERS) >>
+		KVM_PVPMU_CAP_COUNTERS_SHIFT;
+}
+
+/* The events of the default model, to be restricted. */
+static void default_events(uint64_t *events)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, NULL);
+
+	events[0] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_HW);
+	events[1] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_CACHE);
+	events[2] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_PV);
+	kvm_vm_free(vm);
+}
+
+static struct kvm_vm *create_with_counters(unsigned int counters,
+					   struct kvm_vcpu **vcpu,
+					   void *guest_code)
+{
+	struct kvm_vm *vm;
+	uint64_t events[3];
+
+	default_events(events);
+	vm = vm_create(1);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(counters), events[0], events[1],
+				 events[2]), 0);
+	*vcpu = vm_vcpu_add(vm, 0, guest_code);
+	return vm;
+}
+
+static bool is_listed(uint32_t msr)
+{
+	const struct kvm_msr_list *list = kvm_get_msr_index_list();
+	uint32_t i;
+
+	for (i = 0; i < list->nmsrs; i++) {
+		if (list->indices[i] == msr)
+			return true;
+	}
+	return false;
+}
+
+static bool is_state(uint32_t msr)
+{
+	uint32_t offset = msr - MSR_KVM_PVPMU_BASE;
+
+	return offset <= 5 || (offset >= 0x10 && offset < 0x50);
+}
+
+/* Discovery. */
+
+static void test_offered(bool on)
+{
+	uint32_t msr;
+
+	TEST_ASSERT_EQ(kvm_check_cap(KVM_CAP_X86_PVPMU), on);
+	TEST_ASSERT_EQ(kvm_cpu_has(X86_FEATURE_KVM_PVPMU), on);
+	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++)
+		TEST_ASSERT(is_listed(msr) == (on && is_state(msr)),
+			    "MSR 0x%x in the index list: %d", msr,
+			    is_listed(msr));
+}
+
+static void guest_without_feature(void)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++) {
+		expect_gp_on_read(msr);
+		expect_gp_on_write(msr, 0);
+		expect_gp_on_write(msr, 1);
+	}
+	GUEST_DONE();
+}
+
+static void check_no_host_writes(struct kvm_vcpu *vcpu)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++)
+		TEST_ASSERT(!_vcpu_set_msr(vcpu, msr, 1),
+			    "KVM_SET_MSRS wrote 1 to the absent MSR 0x%x", msr);
+}
+
+static bool is_register(uint32_t msr)
+{
+	return msr <= MSR_KVM_PERF_CLOCK_NS || msr >= MSR_KVM_PVPMU_EVTSEL(0);
+}
+
+/* As VMMs do that restore what they saved, all zeroes then. */
+static void check_host_zeroes(struct kvm_vcpu *vcpu)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++) {
+		if (!is_register(msr)) {
+			TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, 0), 0);
+			continue;
+		}
+		TEST_ASSERT_EQ(vcpu_get_msr(vcpu, msr), 0);
+		TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, 0), 1);
+	}
+}
+
+static void check_hidden(bool without_leaf)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_without_feature);
+
+	if (without_leaf)
+		vcpu_clear_cpuid_entry(vcpu, 0x40000001);
+	else
+		vcpu_clear_cpuid_feature(vcpu, X86_FEATURE_KVM_PVPMU);
+	check_no_host_writes(vcpu);
+	check_host_zeroes(vcpu);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static void test_hidden(void)
+{
+	check_hidden(false);
+	check_hidden(true);
+}
+
+/* Registers. */
+
+static void guest_reset_values(void)
+{
+	unsigned int i, nr = guest_nr_counters();
+	uint64_t cap = rdmsr(MSR_KVM_PVPMU_CAP);
+
+	GUEST_ASSERT_EQ(cap & KVM_PVPMU_CAP_VERSION, KVM_PVPMU_VERSION);
+	GUEST_ASSERT_EQ((cap & KVM_PVPMU_CAP_WIDTH) >> KVM_PVPMU_CAP_WIDTH_SHIFT,
+			KVM_PVPMU_COUNTER_WIDTH);
+	GUEST_ASSERT(nr >= 1 && nr <= KVM_PVPMU_MAX_COUNTERS);
+	GUEST_ASSERT_EQ(cap >> 24, 0);
+	GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_EVENTS_PV) & 1);
+
+	expect_value(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, 0);
+	for (i = 0; i < nr; i++) {
+		expect_value(MSR_KVM_PVPMU_EVTSEL(i), 0);
+		expect_value(MSR_KVM_PVPMU_COUNTER(i), 0);
+		expect_value(MSR_KVM_PVPMU_ENABLED_NS(i), 0);
+		expect_value(MSR_KVM_PVPMU_RUNNING_NS(i), 0);
+	}
+	GUEST_DONE();
+}
+
+static void test_reset_values(void)
+{
+	run_case(guest_reset_values);
+}
+
+static void expect_gp_outside(uint32_t msr, uint64_t valid, uint64_t base)
+{
+	int bit;
+
+	for (bit = 0; bit < 64; bit++) {
+		if (!(valid & BIT_ULL(bit)))
+			expect_gp_on_write(msr, base | BIT_ULL(bit));
+	}
+}
+
+static void guest_check_counter_bits(unsigned int i)
+{
+	uint64_t evtsel = EVTSEL_PV(EXITS_CPUID);
+	uint64_t valid = KVM_PVPMU_EVTSEL_EVENT | KVM_PVPMU_EVTSEL_CLASS |
+			 EVTSEL_ON;
+
+	expect_write(MSR_KVM_PVPMU_EVTSEL(i), evtsel);
+	expect_write(MSR_KVM_PVPMU_COUNTER(i), 0x1234 + i);
+
+	expect_gp_outside(MSR_KVM_PVPMU_EVTSEL(i), valid, evtsel);
+	expect_gp_outside(MSR_KVM_PVPMU_COUNTER(i), COUNTER_MASK, 0);
+	expect_gp_on_write(MSR_KVM_PVPMU_ENABLED_NS(i), 0);
+	expect_gp_on_write(MSR_KVM_PVPMU_RUNNING_NS(i), 0);
+
+	/* A refused write changes nothing. */
+	expect_value(MSR_KVM_PVPMU_EVTSEL(i), evtsel);
+	expect_value(MSR_KVM_PVPMU_COUNTER(i), 0x1234 + i);
+}
+
+static void guest_check_read_only(void)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_CAP; msr <= MSR_KVM_PVPMU_EVENTS_PV; msr++) {
+		uint64_t value = rdmsr(msr);
+
+		expect_gp_on_write(msr, 0);
+		expect_gp_on_write(msr, value);
+		expect_value(msr, value);
+	}
+	expect_gp_on_write(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	expect_gp_on_write(MSR_KVM_PVPMU_GLOBAL_STATUS, 1);
+}
+
+static void guest_reserved_bits(void)
+{
+	unsigned int i, nr = guest_nr_counters();
+	uint64_t counters = BIT_ULL(nr) - 1;
+
+	guest_check_read_only();
+	for (i = 0; i < nr; i++)
+		guest_check_counter_bits(i);
+
+	expect_write(MSR_KVM_PVPMU_GLOBAL_CTRL, counters);
+	expect_gp_outside(MSR_KVM_PVPMU_GLOBAL_CTRL, counters, 0);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_CTRL, counters);
+
+	expect_gp_outside(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR,
+			  counters | counters << KVM_PVPMU_STATUS_ERROR_SHIFT, 0);
+	GUEST_DONE();
+}
+
+static void test_reserved_bits(void)
+{
+	run_case(guest_reserved_bits);
+}
+
+static void guest_check_absent(uint32_t msr)
+{
+	expect_gp_on_read(msr);
+	expect_gp_on_write(msr, 0);
+}
+
+static void guest_absent_registers(void)
+{
+	unsigned int i, nr = guest_nr_counters();
+	uint32_t msr;
+
+	for (i = nr; i < 16; i++) {
+		guest_check_absent(MSR_KVM_PVPMU_EVTSEL(i));
+		guest_check_absent(MSR_KVM_PVPMU_COUNTER(i));
+		guest_check_absent(MSR_KVM_PVPMU_ENABLED_NS(i));
+		guest_check_absent(MSR_KVM_PVPMU_RUNNING_NS(i));
+	}
+
+	/* CAP says that there is no page, no clock and no raw event. */
+	for (msr = MSR_KVM_PVPMU_PAGE; msr < MSR_KVM_PVPMU_EVTSEL(0); msr++)
+		guest_check_absent(msr);
+	for (msr = MSR_KVM_PVPMU_RAW(0); msr <= MSR_KVM_PVPMU_LAST; msr++)
+		guest_check_absent(msr);
+	GUEST_DONE();
+}
+
+static void check_absent_on_host(struct kvm_vcpu *vcpu, uint32_t msr)
+{
+	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, msr), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, 0), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, 1), 0);
+}
+
+static void test_absent_registers(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create_with_counters(3, &vcpu, guest_absent_registers);
+	int i;
+
+	for (i = 3; i < KVM_PVPMU_MAX_COUNTERS; i++) {
+		check_absent_on_host(vcpu, MSR_KVM_PVPMU_EVTSEL(i));
+		check_absent_on_host(vcpu, MSR_KVM_PVPMU_COUNTER(i));
+		check_absent_on_host(vcpu, MSR_KVM_PVPMU_ENABLED_NS(i));
+		check_absent_on_host(vcpu, MSR_KVM_PVPMU_RUNNING_NS(i));
+	}
+	check_absent_on_host(vcpu, MSR_KVM_PVPMU_PAGE);
+	check_absent_on_host(vcpu, MSR_KVM_PERF_CLOCK);
+	check_absent_on_host(vcpu, MSR_KVM_PERF_CLOCK_NS);
+	check_absent_on_host(vcpu, MSR_KVM_PVPMU_RAW(0));
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static bool guest_is_offered(unsigned int class, unsigned int event)
+{
+	static const uint32_t msrs[] = {
+		[KVM_PVPMU_CLASS_HW]	= MSR_KVM_PVPMU_EVENTS_HW,
+		[KVM_PVPMU_CLASS_CACHE]	= MSR_KVM_PVPMU_EVENTS_CACHE,
+		[KVM_PVPMU_CLASS_PV]	= MSR_KVM_PVPMU_EVENTS_PV,
+	};
+
+	if (class >= ARRAY_SIZE(msrs) || !msrs[class] || event >= 64)
+		return false;
+	return rdmsr(msrs[class]) & BIT_ULL(event);
+}
+
+static void guest_check_event(unsigned int class, unsigned int event)
+{
+	uint64_t evtsel = EVTSEL_CLASS(class) | event | EVTSEL_ON;
+
+	if (guest_is_offered(class, event)) {
+		expect_write(MSR_KVM_PVPMU_EVTSEL(0), evtsel);
+		return;
+	}
+
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), 0);
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), evtsel);
+	expect_value(MSR_KVM_PVPMU_EVTSEL(0), 0);
+	evtsel &= ~EVTSEL_ON;
+	if (evtsel)
+		expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), evtsel);
+}
+
+static void guest_events(void)
+{
+	unsigned int class, event;
+
+	for (class = 0; class < 16; class++) {
+		for (event = 0; event < 256; event++)
+			guest_check_event(class, event);
+	}
+	GUEST_DONE();
+}
+
+static void test_events(void)
+{
+	run_case(guest_events);
+}
+
+static void guest_modes(void)
+{
+	uint64_t pv = EVTSEL_PV(VM_EXITS) & ~EVTSEL_ON;
+	uint64_t hw = KVM_PVPMU_HW_INSTRUCTIONS;
+	uint64_t en = KVM_PVPMU_EVTSEL_EN;
+
+	/* KVM's own events count in both modes, or not at all. */
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), pv | en);
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), pv | en | KVM_PVPMU_EVTSEL_USR);
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), pv | en | KVM_PVPMU_EVTSEL_OS);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), pv | en | EVTSEL_BOTH);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), pv);
+
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), hw | en);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), hw | en | KVM_PVPMU_EVTSEL_USR);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), hw | en | KVM_PVPMU_EVTSEL_OS);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), hw);
+	GUEST_DONE();
+}
+
+static void test_modes(void)
+{
+	run_case(guest_modes);
+}
+
+/* Counts. */
+
+static void guest_exact_counts(void)
+{
+	uint64_t mmio, faults;
+
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_CPUID), do_cpuid, NR_LOOPS),
+			NR_LOOPS);
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_MSR), do_rdmsr, NR_LOOPS),
+			NR_LOOPS);
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_HYPERCALL), do_hypercall,
+				      NR_LOOPS), NR_LOOPS);
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_IO), do_io, NR_USER_EXITS),
+			NR_USER_EXITS);
+
+	/* KVM learns from the first access that there is a device. */
+	faults = guest_measure(EVTSEL_PV(EXITS_PAGE_FAULT), do_mmio, 1);
+	mmio = guest_measure(EVTSEL_PV(EXITS_MMIO), do_mmio, NR_USER_EXITS);
+	GUEST_ASSERT(faults >= 1);
+	GUEST_ASSERT_EQ(mmio, NR_USER_EXITS);
+
+	/* Nothing else is counted with them. */
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_CPUID), do_rdmsr, NR_LOOPS),
+			0);
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_MSR), do_cpuid, NR_LOOPS),
+			0);
+	GUEST_DONE();
+}
+
+static void guest_halts(void)
+{
+	uint64_t injections, interrupts;
+
+	guest_start_timer();
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_HLT), do_hlt, NR_USER_EXITS),
+			NR_USER_EXITS);
+
+	interrupts = timer_interrupts;
+	injections = guest_measure(EVTSEL_PV(IRQ_INJECTIONS), do_hlt,
+				   NR_USER_EXITS);
+	interrupts = timer_interrupts - interrupts;
+	GUEST_ASSERT(interrupts >= NR_USER_EXITS);
+	if (interrupts_need_kvm)
+		GUEST_ASSERT_EQ(injections, interrupts);
+	else
+		GUEST_ASSERT(injections <= interrupts);
+	GUEST_DONE();
+}
+
+/* Hardware that delivers interrupts by itself leaves KVM nothing to count. */
+static bool host_delivers_interrupts(void)
+{
+	return host_cpu_is_intel ? get_kvm_intel_param_bool("enable_apicv") :
+				   get_kvm_amd_param_bool("avic");
+}
+
+static void test_halts(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_halts);
+
+	interrupts_need_kvm = !host_delivers_interrupts();
+	sync_global_to_guest(vm, interrupts_need_kvm);
+	vm_install_exception_handler(vm, TIMER_VECTOR, guest_timer_handler);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static void test_exact_counts(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_exact_counts);
+
+	virt_map(vm, MMIO_GPA, MMIO_GPA, 1);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+/* Counter 0: all exits; the others: one cause each. */
+static void guest_sum_of_causes(void)
+{
+	unsigned int cause, nr = 1;
+	uint64_t sum = 0, total;
+
+	guest_program(0, EVTSEL_PV(VM_EXITS));
+	for (cause = KVM_PVPMU_PV_EXITS_IO; cause <= KVM_PVPMU_PV_EXITS_OTHER;
+	     cause++)
+		guest_program(nr++, EVTSEL_PV_NR(cause));
+
+	guest_start(BIT_ULL(nr) - 1);
+	do_cpuid(NR_LOOPS);
+	do_rdmsr(NR_LOOPS);
+	do_hypercall(NR_LOOPS);
+	do_io(NR_USER_EXITS);
+	do_mmio(NR_USER_EXITS);
+	guest_stop();
+
+	total = guest_counter(0);
+	while (--nr)
+		sum += guest_counter(nr);
+	GUEST_ASSERT_EQ(sum, total);
+	GUEST_ASSERT(total >= 3 * NR_LOOPS + 2 * NR_USER_EXITS);
+	GUEST_DONE();
+}
+
+static void test_sum_of_causes(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create_with_counters(16, &vcpu, guest_sum_of_causes);
+
+	virt_map(vm, MMIO_GPA, MMIO_GPA, 1);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static void guest_own_exits(void)
+{
+	unsigned int i;
+
+	guest_program(0, EVTSEL_PV(SELF_EXITS));
+	guest_program(1, EVTSEL_PV(EXITS_MSR));
+	guest_start(3);
+	for (i = 0; i < NR_LOOPS; i++)
+		rdmsr(MSR_KVM_PVPMU_GLOBAL_CTRL);
+	guest_stop();
+
+	/* The write that stops is an exit too. */
+	GUEST_ASSERT_EQ(guest_counter(0), NR_LOOPS + 1);
+	GUEST_ASSERT_EQ(guest_counter(1), 0);
+	GUEST_DONE();
+}
+
+static void test_own_exits(void)
+{
+	run_case(guest_own_exits);
+}
+
+static void guest_stop_and_start(void)
+{
+	uint64_t enabled;
+
+	guest_program(0, EVTSEL_PV(EXITS_CPUID));
+	guest_program(1, EVTSEL_PV(EXITS_CPUID));
+	do_cpuid(10);
+	GUEST_ASSERT_EQ(guest_counter(0), 0);
+	expect_value(MSR_KVM_PVPMU_ENABLED_NS(0), 0);
+
+	guest_start(1);
+	do_cpuid(100);
+	GUEST_ASSERT_EQ(guest_counter(0), 100);
+	GUEST_ASSERT_EQ(guest_counter(1), 0);
+
+	guest_stop();
+	enabled = rdmsr(MSR_KVM_PVPMU_ENABLED_NS(0));
+	GUEST_ASSERT(enabled);
+	expect_value(MSR_KVM_PVPMU_RUNNING_NS(0), enabled);
+	do_cpuid(10);
+	GUEST_ASSERT_EQ(guest_counter(0), 100);
+	expect_value(MSR_KVM_PVPMU_ENABLED_NS(0), enabled);
+
+	guest_start(3);
+	do_cpuid(100);
+	wrmsr(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV(EXITS_CPUID) & ~KVM_PVPMU_EVTSEL_EN);
+	do_cpuid(10);
+	GUEST_ASSERT_EQ(guest_counter(0), 200);
+	GUEST_ASSERT_EQ(guest_counter(1), 110);
+	GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_ENABLED_NS(0)) > enabled);
+
+	/* A new event goes on from the old one's count, as in hardware. */
+	wrmsr(MSR_KVM_PVPMU_EVTSEL(1), EVTSEL_PV(EXITS_MSR));
+	do_cpuid(10);
+	do_rdmsr(10);
+	GUEST_ASSERT_EQ(guest_counter(1), 120);
+
+	/* Writing a running counter drops what it counted before. */
+	wrmsr(MSR_KVM_PVPMU_COUNTER(1), 5);
+	do_rdmsr(10);
+	GUEST_ASSERT_EQ(guest_counter(1), 15);
+	GUEST_DONE();
+}
+
+static void test_stop_and_start(void)
+{
+	run_case(guest_stop_and_start);
+}
+
+static void guest_overflow(void)
+{
+	uint64_t both = KVM_PVPMU_STATUS_OVERFLOW(0) | KVM_PVPMU_STATUS_OVERFLOW(1);
+
+	guest_program(0, EVTSEL_PV(EXITS_CPUID));
+	guest_program(1, EVTSEL_PV(EXITS_CPUID));
+	wrmsr(MSR_KVM_PVPMU_COUNTER(0), COUNTER_MASK - 9);
+	wrmsr(MSR_KVM_PVPMU_COUNTER(1), COUNTER_MASK - 19);
+	guest_start(3);
+
+	do_cpuid(9);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	GUEST_ASSERT_EQ(guest_counter(0), COUNTER_MASK);
+	do_cpuid(6);
+	GUEST_ASSERT_EQ(guest_counter(0), 5);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, KVM_PVPMU_STATUS_OVERFLOW(0));
+	do_cpuid(10);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, both);
+
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, 0);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, both);
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, KVM_PVPMU_STATUS_OVERFLOW(1));
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, 0);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, KVM_PVPMU_STATUS_OVERFLOW(0));
+
+	/* What overflowed before the clear does not come back after it. */
+	wrmsr(MSR_KVM_PVPMU_COUNTER(1), COUNTER_MASK);
+	do_cpuid(1);
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, both);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	GUEST_ASSERT_EQ(guest_counter(1), 0);
+	guest_stop();
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	GUEST_DONE();
+}
+
+static void test_overflow(void)
+{
+	run_case(guest_overflow);
+}
+
+/* guest-ns is time in guest mode: some, and less than has passed. */
+static void guest_guest_ns(void)
+{
+	guest_program(0, EVTSEL_PV(GUEST_NS));
+	guest_start(1);
+	do_spin(100000);
+	do_cpuid(NR_LOOPS);
+	guest_stop();
+	GUEST_ASSERT(guest_counter(0));
+	GUEST_ASSERT(guest_counter(0) < rdmsr(MSR_KVM_PVPMU_ENABLED_NS(0)));
+	GUEST_DONE();
+}
+
+static void test_guest_ns(void)
+{
+	run_case(guest_guest_ns);
+}
+
+/*
+ * The host may have no PMU, or a busy one.  Then the guest is told so; what
+ * must not be is a zero that looks like a count.
+ */
+static void guest_perf_backed(void)
+{
+	uint64_t status;
+
+	guest_program(0, KVM_PVPMU_HW_CYCLES | EVTSEL_ON);
+	guest_start(1);
+	do_spin(1000000);
+	guest_stop();
+
+	status = rdmsr(MSR_KVM_PVPMU_GLOBAL_STATUS);
+	if (status & KVM_PVPMU_STATUS_ERROR(0)) {
+		GUEST_ASSERT_EQ(guest_counter(0), 0);
+		expect_value(MSR_KVM_PVPMU_RUNNING_NS(0), 0);
+		GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_ENABLED_NS(0)));
+
+		/* Another event is another try. */
+		wrmsr(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV(EXITS_CPUID));
+		expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+		GUEST_SYNC(1);
+	} else {
+		GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_RUNNING_NS(0)));
+		GUEST_ASSERT(guest_counter(0));
+		GUEST_SYNC(2);
+	}
+	GUEST_DONE();
+}
+
+static void test_perf_backed(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_perf_backed);
+
+	ksft_print_msg("cycles: %s\n", run_guest(vcpu) == 1 ?
+		       "ERROR, this host cannot count them" : "counted");
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+/* No branch predictor can be asked to prefetch: nothing backs this anywhere. */
+#define EVTSEL_NOWHERE		(EVTSEL_CLASS(KVM_PVPMU_CLASS_CACHE) | EVTSEL_ON | \
+				 KVM_PVPMU_CACHE_EVENT(KVM_PVPMU_CACHE_BPU, \
+						       KVM_PVPMU_CACHE_PREFETCH, \
+						       KVM_PVPMU_CACHE_ACCESS))
+
+static void guest_error(void)
+{
+	uint64_t error = KVM_PVPMU_STATUS_ERROR(0);
+
+	guest_program(0, EVTSEL_NOWHERE);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	guest_start(1);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, error);
+	GUEST_ASSERT_EQ(guest_counter(0), 0);
+	expect_value(MSR_KVM_PVPMU_RUNNING_NS(0), 0);
+	GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_ENABLED_NS(0)));
+
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, error);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+
+	/* Tried again by each of these, and failed again. */
+	wrmsr(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_NOWHERE);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, error);
+	wrmsr(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, error);
+	guest_stop();
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	guest_start(1);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, error);
+
+	wrmsr(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV(EXITS_CPUID));
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
+	do_cpuid(10);
+	GUEST_ASSERT_EQ(guest_counter(0), 10);
+	GUEST_DONE();
+}
+
+static void test_error(void)
+{
+	run_case(guest_error);
+}
+
+/* Save and restore. */
+
+static uint64_t saved_counter(unsigned int idx)
+{
+	return 0x1000 * (idx + 1);
+}
+
+static void guest_to_be_saved(void)
+{
+	unsigned int i, nr = guest_nr_counters();
+
+	for (i = 0; i < nr; i++) {
+		wrmsr(MSR_KVM_PVPMU_EVTSEL(i), EVTSEL_PV(EXITS_CPUID));
+		wrmsr(MSR_KVM_PVPMU_COUNTER(i), saved_counter(i));
+	}
+	guest_start(BIT_ULL(nr) - 1);
+	do_cpuid(NR_LOOPS);
+	GUEST_SYNC(1);
+	GUEST_DONE();
+}
+
+static void guest_restored(void)
+{
+	unsigned int i, nr = guest_nr_counters();
+
+	do_cpuid(NR_LOOPS);
+	for (i = 0; i < nr; i++)
+		GUEST_ASSERT_EQ(guest_counter(i), saved_counter(i) + 2 * NR_LOOPS);
+	GUEST_DONE();
+}
+
+static unsigned int list_state(uint32_t *msrs)
+{
+	unsigned int n = 0;
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++) {
+		if (is_state(msr))
+			msrs[n++] = msr;
+	}
+	TEST_ASSERT_EQ(n, MAX_SAVED);
+	return n;
+}
+
+static void shuffle(uint32_t *msrs, unsigned int n)
+{
+	struct guest_random_state rng = new_guest_random_state(guest_random_seed);
+
+	ksft_print_msg("order by seed 0x%x\n", guest_random_seed);
+	while (n > 1) {
+		unsigned int i = guest_random_u32(&rng) % n--;
+		uint32_t msr = msrs[i];
+
+		msrs[i] = msrs[n];
+		msrs[n] = msr;
+	}
+}
+
+static void test_save_restore(void)
+{
+	uint64_t status = KVM_PVPMU_STATUS_OVERFLOW(0) | KVM_PVPMU_STATUS_ERROR(1);
+	uint64_t values[MSR_KVM_PVPMU_LAST - MSR_KVM_PVPMU_BASE + 1];
+	struct kvm_vcpu *from, *to;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&from, guest_to_be_saved);
+	struct kvm_vm *vm2 = vm_create_with_one_vcpu(&to, guest_restored);
+	uint32_t msrs[MAX_SAVED];
+	unsigned int i, n = list_state(msrs);
+
+	TEST_ASSERT_EQ(run_guest(from), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(from, MSR_KVM_PVPMU_GLOBAL_CTRL, 0), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(from, MSR_KVM_PVPMU_GLOBAL_STATUS, status), 1);
+	for (i = 0; i < n; i++)
+		values[msrs[i] - MSR_KVM_PVPMU_BASE] = vcpu_get_msr(from, msrs[i]);
+	values[MSR_KVM_PVPMU_GLOBAL_CTRL - MSR_KVM_PVPMU_BASE] =
+		BIT_ULL(cap_counters(from)) - 1;
+
+	shuffle(msrs, n);
+	for (i = 0; i < n; i++)
+		TEST_ASSERT(_vcpu_set_msr(to, msrs[i],
+					  values[msrs[i] - MSR_KVM_PVPMU_BASE]) == 1,
+			    "KVM_SET_MSRS of 0x%x", msrs[i]);
+	for (i = 0; i < n; i++)
+		TEST_ASSERT(vcpu_get_msr(to, msrs[i]) ==
+			    values[msrs[i] - MSR_KVM_PVPMU_BASE],
+			    "MSR 0x%x: 0x%lx restored as 0x%lx", msrs[i],
+			    values[msrs[i] - MSR_KVM_PVPMU_BASE],
+			    vcpu_get_msr(to, msrs[i]));
+
+	run_to_end(to);
+	TEST_ASSERT_EQ(vcpu_get_msr(to, MSR_KVM_PVPMU_GLOBAL_STATUS),
+		       KVM_PVPMU_STATUS_OVERFLOW(0));
+	kvm_vm_free(vm);
+	kvm_vm_free(vm2);
+}
+
+/* User space reads the live count, and writes only what a vCPU can hold. */
+static void test_host_access(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_to_be_saved);
+	uint64_t nr = cap_counters(vcpu);
+
+	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0)),
+		       saved_counter(0) + NR_LOOPS);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0),
+				     COUNTER_MASK + 1), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_GLOBAL_CTRL,
+				     BIT_ULL(nr)), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_GLOBAL_STATUS,
+				     BIT_ULL(nr)), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_EVTSEL(0),
+				     KVM_PVPMU_EVTSEL_INT), 0);
+	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0)),
+		       saved_counter(0) + NR_LOOPS);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+/* The model. */
+
+static void check_bad_models(struct kvm_vm *vm, const uint64_t *events)
+{
+	uint64_t cap = make_cap(8);
+	int bit;
+
+	TEST_ASSERT_EQ(set_model(vm, 0, 0, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(0), 0, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(17), 0, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(255), 0, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(set_model(vm, cap + 1, 0, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(set_model(vm, cap + (1 << KVM_PVPMU_CAP_WIDTH_SHIFT), 0, 0, 0),
+		       EINVAL);
+	for (bit = 24; bit < 64; bit++)
+		TEST_ASSERT_EQ(set_model(vm, cap | BIT_ULL(bit), 0, 0, 0), EINVAL);
+
+	for (bit = 9; bit < 64; bit++)
+		TEST_ASSERT_EQ(set_model(vm, cap, BIT_ULL(bit), 0, 0), EINVAL);
+	for (bit = 56; bit < 64; bit++)
+		TEST_ASSERT_EQ(set_model(vm, cap, 0, BIT_ULL(bit), 0), EINVAL);
+	for (bit = 0; bit < 64; bit++)
+		TEST_ASSERT_EQ(set_model(vm, cap, 0, 0, BIT_ULL(bit)),
+			       events[2] & BIT_ULL(bit) ? 0 : EINVAL);
+}
+
+static void test_bad_models(void)
+{
+	struct kvm_enable_cap enable = {
+		.cap = KVM_CAP_X86_PVPMU,
+		.flags = 1,
+		.args = { make_cap(8) },
+	};
+	struct kvm_vm *vm;
+	uint64_t events[3];
+
+	default_events(events);
+	vm = vm_create(1);
+	check_bad_models(vm, events);
+	TEST_ASSERT(__vm_ioctl(vm, KVM_ENABLE_CAP, &enable) && errno == EINVAL,
+		    "flags accepted");
+
+	TEST_ASSERT_EQ(set_model(vm, make_cap(8), 0, 0, events[2]), 0);
+	vm_vcpu_add(vm, 0, NULL);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(8), 0, 0, events[2]), EBUSY);
+	TEST_ASSERT_EQ(set_model(vm, make_cap(0), 0, 0, events[2]), EINVAL);
+	kvm_vm_free(vm);
+}
+
+static void guest_small_model(void)
+{
+	expect_value(MSR_KVM_PVPMU_CAP, KVM_PVPMU_VERSION |
+		     3 << KVM_PVPMU_CAP_COUNTERS_SHIFT |
+		     KVM_PVPMU_COUNTER_WIDTH << KVM_PVPMU_CAP_WIDTH_SHIFT);
+	expect_value(MSR_KVM_PVPMU_EVENTS_HW, 0);
+	expect_value(MSR_KVM_PVPMU_EVENTS_CACHE, 0);
+	expect_value(MSR_KVM_PVPMU_EVENTS_PV, BIT_ULL(KVM_PVPMU_PV_EXITS_CPUID));
+
+	expect_write(MSR_KVM_PVPMU_GLOBAL_CTRL, 7);
+	expect_gp_on_write(MSR_KVM_PVPMU_GLOBAL_CTRL, 8);
+	guest_stop();
+	expect_write(MSR_KVM_PVPMU_EVTSEL(2), EVTSEL_PV(EXITS_CPUID));
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(2), EVTSEL_PV(EXITS_MSR));
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(2), KVM_PVPMU_HW_CYCLES | EVTSEL_ON);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(2), 0);
+	GUEST_ASSERT_EQ(guest_measure(EVTSEL_PV(EXITS_CPUID), do_cpuid, NR_LOOPS),
+			NR_LOOPS);
+	GUEST_DONE();
+}
+
+static void check_model_writes(struct kvm_vcpu *vcpu)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PVPMU_CAP; msr <= MSR_KVM_PVPMU_EVENTS_PV; msr++) {
+		uint64_t value = vcpu_get_msr(vcpu, msr);
+
+		TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, value), 1);
+		TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, msr, value ^ 0x100), 0);
+		TEST_ASSERT_EQ(vcpu_get_msr(vcpu, msr), value);
+	}
+}
+
+static void test_small_model(void)
+{
+	struct kvm_vm *vm = vm_create(1);
+	struct kvm_vcpu *vcpu;
+
+	TEST_ASSERT_EQ(set_model(vm, make_cap(3), 0, 0,
+				 BIT_ULL(KVM_PVPMU_PV_EXITS_CPUID)), 0);
+	vcpu = vm_vcpu_add(vm, 0, guest_small_model);
+	check_model_writes(vcpu);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+/* INIT. */
+
+static void guest_send_init(void)
+{
+	x2apic_enable();
+	x2apic_write_reg(APIC_ICR, APIC_DEST_PHYSICAL | APIC_INT_ASSERT |
+			 APIC_DM_INIT | 1ull << 32);
+	GUEST_DONE();
+}
+
+static void test_init(void)
+{
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm = vm_create_with_vcpus(2, guest_send_init, vcpus);
+	struct kvm_mp_state mp_state;
+	uint32_t msr;
+
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_EVTSEL(0),
+				     EVTSEL_PV(VM_EXITS)), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_COUNTER(0), 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_ENABLED_NS(0), 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_RUNNING_NS(0), 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_GLOBAL_STATUS, 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_GLOBAL_CTRL, 1), 1);
+
+	/* KVM_GET_MP_STATE takes the pending INIT. */
+	run_to_end(vcpus[0]);
+	vcpu_mp_state_get(vcpus[1], &mp_state);
+	TEST_ASSERT_EQ(mp_state.mp_state, KVM_MP_STATE_INIT_RECEIVED);
+
+	TEST_ASSERT(vcpu_get_msr(vcpus[1], MSR_KVM_PVPMU_CAP), "INIT cleared CAP");
+	for (msr = MSR_KVM_PVPMU_GLOBAL_CTRL; msr <= MSR_KVM_PVPMU_LAST; msr++) {
+		if (is_state(msr))
+			TEST_ASSERT_EQ(vcpu_get_msr(vcpus[1], msr), 0);
+	}
+	kvm_vm_free(vm);
+}
+
+/* The host's perf PMU. */
+
+static long read_number(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	long number = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%li", &number) != 1)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
+static int open_host_event(uint64_t config, pid_t tid, int cpu, uint64_t period)
+{
+	struct perf_event_attr attr = {
+		.type = read_number("/sys/bus/event_source/devices/kvm_vcpu/type"),
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = period,
+	};
+
+	return syscall(__NR_perf_event_open, &attr, tid, cpu, -1, 0);
+}
+
+static uint64_t read_event(int fd)
+{
+	uint64_t value;
+
+	TEST_ASSERT_EQ(read(fd, &value, sizeof(value)), sizeof(value));
+	return value;
+}
+
+static void guest_for_host_pmu(void)
+{
+	guest_program(0, EVTSEL_PV(EXITS_CPUID));
+	guest_program(1, EVTSEL_PV(VM_EXITS));
+	guest_program(2, EVTSEL_PV(GUEST_NS));
+	guest_start(7);
+	GUEST_SYNC(1);
+	do_cpuid(NR_LOOPS);
+	GUEST_SYNC(2);
+	GUEST_DONE();
+}
+
+static void check_host_event_errors(pid_t tid)
+{
+	TEST_ASSERT(open_host_event(KVM_PVPMU_PV_MAX, tid, -1, 0) < 0 &&
+		    errno == EINVAL, "unknown event opened");
+	TEST_ASSERT(open_host_event(KVM_PVPMU_PV_VM_EXITS, -1, 0, 0) < 0 &&
+		    errno == EINVAL, "event on a CPU opened");
+	TEST_ASSERT(open_host_event(KVM_PVPMU_PV_VM_EXITS, tid, -1, 100) < 0 &&
+		    errno == EOPNOTSUPP, "sampling event opened");
+	TEST_ASSERT(open_host_event(KVM_PVPMU_PV_VM_EXITS, 1, -1, 0) < 0 &&
+		    errno == ENOENT, "event on a thread without vCPU opened");
+}
+
+static void test_host_pmu(void)
+{
+	static const uint64_t events[] = {
+		KVM_PVPMU_PV_EXITS_CPUID, KVM_PVPMU_PV_VM_EXITS,
+		KVM_PVPMU_PV_GUEST_NS,
+	};
+	uint64_t before[ARRAY_SIZE(events)], after;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_for_host_pmu);
+	pid_t tid = syscall(__NR_gettid);
+	int fds[ARRAY_SIZE(events)];
+	unsigned int i;
+
+	TEST_ASSERT(open_host_event(0, tid, -1, 0) < 0 && errno == ENOENT,
+		    "event opened before the first KVM_RUN");
+	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	check_host_event_errors(tid);
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		before[i] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(i));
+		fds[i] = open_host_event(events[i], tid, -1, 0);
+		TEST_ASSERT(fds[i] >= 0, "perf_event_open: %s", strerror(errno));
+	}
+
+	TEST_ASSERT_EQ(run_guest(vcpu), 2);
+	TEST_ASSERT_EQ(read_event(fds[0]), NR_LOOPS);
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		after = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(i));
+		TEST_ASSERT_EQ(read_event(fds[i]), after - before[i]);
+	}
+
+	/* The events outlive the VM, and keep what they counted. */
+	kvm_vm_free(vm);
+	TEST_ASSERT_EQ(read_event(fds[0]), NR_LOOPS);
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		close(fds[i]);
+}
+
+/* The vCPU's thread changes. */
+
+static void *run_in_thread(void *vcpu)
+{
+	run_guest(vcpu);
+	return NULL;
+}
+
+static void guest_two_threads(void)
+{
+	uint64_t running;
+
+	guest_program(0, EVTSEL_PV(EXITS_CPUID));
+	guest_program(1, KVM_PVPMU_HW_INSTRUCTIONS | EVTSEL_ON);
+	guest_start(3);
+	do_cpuid(NR_LOOPS);
+	running = rdmsr(MSR_KVM_PVPMU_RUNNING_NS(1));
+	GUEST_SYNC(1);
+
+	do_cpuid(NR_LOOPS);
+	GUEST_ASSERT_EQ(guest_counter(0), 2 * NR_LOOPS);
+	if (running) {
+		GUEST_ASSERT(guest_counter(1));
+		GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_RUNNING_NS(1)) > running);
+	}
+	GUEST_SYNC(2);
+	GUEST_ASSERT_EQ(guest_counter(0), 2 * NR_LOOPS);
+	GUEST_DONE();
+}
+
+static void test_two_threads(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_two_threads);
+	pthread_t thread;
+
+	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(pthread_create(&thread, NULL, run_in_thread, vcpu), 0);
+	TEST_ASSERT_EQ(pthread_join(thread, NULL), 0);
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
+static const struct {
+	const char *name;
+	void (*test)(void);
+} tests[] = {
+	{ "hidden without its CPUID bit", test_hidden },
+	{ "reset values", test_reset_values },
+	{ "reserved bits", test_reserved_bits },
+	{ "absent registers", test_absent_registers },
+	{ "announced and other events", test_events },
+	{ "USR and OS", test_modes },
+	{ "exact counts", test_exact_counts },
+	{ "halts and interrupts", test_halts },
+	{ "vm-exits is the sum of its causes", test_sum_of_causes },
+	{ "own exits counted apart", test_own_exits },
+	{ "stop and start", test_stop_and_start },
+	{ "wrap and overflow bits", test_overflow },
+	{ "guest-ns", test_guest_ns },
+	{ "perf-backed event", test_perf_backed },
+	{ "ERROR", test_error },
+	{ "save and restore in any order", test_save_restore },
+	{ "access by user space", test_host_access },
+	{ "bad models", test_bad_models },
+	{ "small model", test_small_model },
+	{ "INIT", test_init },
+	{ "perf PMU kvm_vcpu", test_host_pmu },
+	{ "two threads", test_two_threads },
+};
+
+int main(int argc, char *argv[])
+{
+	bool on;
+	int i;
+
+	TEST_REQUIRE(!access("/sys/module/kvm/parameters/pvpmu", R_OK));
+	on = get_kvm_param_bool("pvpmu");
+
+	ksft_print_header();
+	test_offered(on);
+	if (!on)
+		ksft_exit_skip("kvm.pvpmu=0: nothing offered, as it should be\n");
+
+	ksft_set_plan(ARRAY_SIZE(tests));
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		tests[i].test();
+		ksft_test_result_pass("%s\n", tests[i].name);
+	}
+	ksft_finished();
+}
