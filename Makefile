@@ -31,7 +31,7 @@ tree: ## unpack the base, apply patches/ and copy the new files, into build/linu
 kernel: tree ## build the kernel of the lab's host and guest
 	@$(LOCKED) kernel scripts/cold-build kernel build/kernel/vmlinux $(SUBMAKE) -f lab/kernel.mk
 
-PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) \
+PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) BUILD_BPF_SKEL=0 NO_JVMTI=1 \
              CC="$(strip $(shell command -v ccache) gcc)" prefix=$(prefix)
 
 perf: tree ## build perf
@@ -48,7 +48,7 @@ SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_tes
 selftests: tree ## build the KVM selftests that the lab runs
 	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(SELFTESTS)
 
-LAB_PROGRAMS := $(addprefix build/lab/,init vm-exec)
+LAB_PROGRAMS := $(addprefix build/lab/,init vm-exec tsc-khz)
 
 lab: $(LAB_PROGRAMS)
 

@@ -18,6 +18,7 @@ RESULTS = BUILD / "test-results.json"
 KERNEL = BUILD / "kernel" / "arch" / "x86" / "boot" / "bzImage"
 INIT = BUILD / "lab" / "init"
 VM_EXEC = BUILD / "lab" / "vm-exec"
+TSC_KHZ = BUILD / "lab" / "tsc-khz"
 
 PORTS = 4           # LAB_PORTS in agent/frame.h
 BOOT_DEADLINE = 120
@@ -26,8 +27,9 @@ DEADLINE = 124      # exit code: the command was killed at its deadline
 
 PR_SET_PDEATHSIG = 1
 
-# kvm.pvpmu turns the host side of pvpmu on; synthetic_pmu stands in for a PMU that TCG lacks.
-DEFAULT_APPEND = "kvm.pvpmu=1"
+# kvm.pvpmu turns the host side of pvpmu on, pvpmu_host_load lets guests see stolen time;
+# synthetic_pmu stands in for a PMU that TCG lacks.
+DEFAULT_APPEND = "kvm.pvpmu=1 kvm.pvpmu_host_load=1"
 TCG_APPEND = "synthetic_pmu"
 
 
@@ -79,7 +81,8 @@ class HostVM:
                  f"init={INIT}", f"LAB_REPO={REPO}", f"LAB_OUT={OUT}", f"LAB_ACCEL={self.accel}",
                  "LAB_NAME=host", DEFAULT_APPEND]
         if self.accel == "tcg":
-            words += ["tsc=reliable", TCG_APPEND]
+            khz = subprocess.run([TSC_KHZ], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+            words += ["tsc=reliable", f"tsc_early_khz={khz}", TCG_APPEND]
         return " ".join(words + [self.append]).strip()
 
     def command(self):
