@@ -246,6 +246,7 @@ static void print_counters(const struct kvm_pvpmu_vcpu *vcpu)
 		printf("%s%s%s%s", i ? ", " : "", name, counter_modifier(counter),
 		       counter_state(vcpu, counter));
 	}
+	printf("%s\n", vcpu->nr_used ? "" : "-");
 }
 
 static void print_vcpu_details(const struct kvm_pvpmu_vcpu *vcpu)
@@ -293,7 +294,6 @@ static void print_vcpu(const struct kvm_vcpu_thread *thread, const struct kvm_pv
 			snprintf(used, sizeof(used), "%u", vcpu->nr_used);
 		printf("  %-12s %-9s ", "offered", used);
 		print_counters(vcpu);
-		printf("\n");
 	}
 	if (verbose > 0)
 		print_vcpu_details(vcpu);
