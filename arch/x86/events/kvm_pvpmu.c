@@ -110,6 +110,7 @@ static void pvpmu_apply_wanted(struct pvpmu_cpu *cpu)
 		pvpmu_set_ctrl(cpu, cpu->wanted);
 }
 
+/* Leaves COUNTER and the times alone, so their last readings stay right. */
 static void pvpmu_set_evtsel(struct pvpmu_counter *counter, int idx, u64 evtsel)
 {
 	if (counter->evtsel == evtsel)
@@ -117,9 +118,6 @@ static void pvpmu_set_evtsel(struct pvpmu_counter *counter, int idx, u64 evtsel)
 
 	pvpmu_write(MSR_KVM_PVPMU_EVTSEL(idx), evtsel);
 	counter->evtsel = evtsel;
-	/* The write has reset the times; it leaves COUNTER alone. */
-	counter->enabled = 0;
-	counter->running = 0;
 }
 
 /* Bring the registers to a known state, whoever used them before. */
