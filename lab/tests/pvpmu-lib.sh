@@ -17,7 +17,7 @@ cpuid_event=pvpmu/vm-exits-cpuid/
 guest_stat() {
 	events=$1
 	shift
-	guest perf stat -x, -e "$events" "$@" >"$work/out" 2>"$work/stat" ||
+	guest -t 400 perf stat -x, -e "$events" "$@" >"$work/out" 2>"$work/stat" ||
 		fail "perf stat -e $events failed: $(cat "$work/stat")"
 }
 
