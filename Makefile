@@ -31,7 +31,10 @@ tree: ## unpack the base, apply patches/ and copy the new files, into build/linu
 kernel: tree ## build the kernel of the lab's host and guest
 	@$(LOCKED) kernel scripts/cold-build kernel build/kernel/vmlinux $(SUBMAKE) -f lab/kernel.mk
 
-PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) BUILD_BPF_SKEL=0 NO_JVMTI=1 \
+# Libraries that the lab has no use for: some are so large that loading them
+# takes perf in a guest under TCG longer than its work.
+PERF_WITHOUT := BUILD_BPF_SKEL=0 NO_JVMTI=1 NO_LIBLLVM=1 NO_LIBPERL=1 NO_LIBBABELTRACE=1
+PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) $(PERF_WITHOUT) \
              CC="$(strip $(shell command -v ccache) gcc)" prefix=$(prefix)
 
 perf: tree ## build perf
@@ -48,18 +51,24 @@ SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_tes
 selftests: tree ## build the KVM selftests that the lab runs
 	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(SELFTESTS)
 
-LAB_PROGRAMS := $(addprefix build/lab/,init vm-exec tsc-khz)
+# What boots and drives the VMs, and what the tests run in them. Static, so that
+# a guest with an image of its own can run it too.
+LAB_PROGRAMS  := $(addprefix build/lab/,init vm-exec tsc-khz)
+TEST_PROGRAMS := $(patsubst lab/progs/%.c,build/lab/%,$(wildcard lab/progs/*.c))
+COMPILE = @mkdir -p $(@D) && echo "  CC      $@" && gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
 
-lab: $(LAB_PROGRAMS)
+lab: $(LAB_PROGRAMS) $(TEST_PROGRAMS)
 
 build/lab/%: lab/agent/%.c lab/agent/frame.h
-	@mkdir -p $(@D)
-	gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
+	$(COMPILE)
 
-lab-image: build/lab/guest.cpio
+build/lab/%: lab/progs/%.c
+	$(COMPILE)
 
-build/lab/guest.cpio: scripts/guest-image $(LAB_PROGRAMS) $(wildcard build/perf/perf)
-	scripts/guest-image $@
+lab-image: lab build/lab/guest.cpio
+
+build/lab/guest.cpio: scripts/guest-image build/lab/init $(TEST_PROGRAMS) $(wildcard build/perf/perf)
+	scripts/guest-image $@ $(TEST_PROGRAMS)
 
 shell-host: kernel lab ## a shell in the host VM
 	@lab/run-vm --accel $(ACCEL) --timeout 0 --tty bash
