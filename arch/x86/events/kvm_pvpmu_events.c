@@ -138,17 +138,16 @@ static umode_t pvpmu_event_is_visible(struct kobject *kobj,
 
 #define EVENT_ATTR(_name, _config)	EVENT_ATTR_STR(_name, _config, NULL)
 
-#define HW_ATTR(id, nr, name) \
-	EVENT_ATTR(name, PVPMU_CONFIG(KVM_PVPMU_CLASS_HW, nr)),
-#define PV_ATTR(id, nr, name) \
-	EVENT_ATTR(name, PVPMU_CONFIG(KVM_PVPMU_CLASS_PV, nr)),
 #define PV_UNIT(id, name, unit) \
 	EVENT_ATTR_STR(name ".unit", PVPMU_CONFIG(KVM_PVPMU_CLASS_PV, \
 						  KVM_PVPMU_PV_##id), unit)
 
 static struct attribute *pvpmu_event_attrs[] = {
-	KVM_PVPMU_HW_EVENTS(HW_ATTR)
-	KVM_PVPMU_PV_EVENTS(PV_ATTR)
+#define KVM_PVPMU_HW_EVENT(id, name) \
+	EVENT_ATTR(name, PVPMU_CONFIG(KVM_PVPMU_CLASS_HW, KVM_PVPMU_HW_##id)),
+#define KVM_PVPMU_PV_EVENT(id, name) \
+	EVENT_ATTR(name, PVPMU_CONFIG(KVM_PVPMU_CLASS_PV, KVM_PVPMU_PV_##id)),
+#include <asm/kvm_pvpmu_events.h>
 	PV_UNIT(GUEST_NS, "guest-ns", "ns"),
 	PV_UNIT(HALT_POLL_NS, "halt-poll-ns", "ns"),
 	PV_UNIT(STEAL_NS, "steal-ns", "ns"),

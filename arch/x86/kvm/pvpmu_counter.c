@@ -206,6 +206,8 @@ static void put_event(struct kvm_pvpmu *pvpmu, struct pvpmu_event *event)
 {
 	event->busy = false;
 	event->idle_since = jiffies;
+	if (pvpmu->idle_events)
+		return;
 	WRITE_ONCE(pvpmu->reap_at, jiffies + PVPMU_IDLE_JIFFIES);
 	WRITE_ONCE(pvpmu->idle_events, true);
 }

@@ -17,13 +17,11 @@
 #include "mmu.h"
 #include "pvpmu.h"
 
-#define PV_NAME(id, nr, name) \
-	[nr] = name,
 const char *const kvm_pvpmu_pv_names[KVM_PVPMU_PV_MAX] = {
-	KVM_PVPMU_PV_EVENTS(PV_NAME)
+#define KVM_PVPMU_PV_EVENT(id, name) \
+	[KVM_PVPMU_PV_##id] = name,
+#include <asm/kvm_pvpmu_events.h>
 };
-
-#undef PV_NAME
 
 /*
  * Causes by exit code.  What is not named here is vm-exits-other, as is

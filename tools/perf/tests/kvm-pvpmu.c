@@ -218,10 +218,12 @@ static int test__event_numbers(struct test_suite *test __maybe_unused, int subte
 		{ KVM_PVPMU_CLASS_HW,	 2,  "ref-cycles",		 0 },
 		{ KVM_PVPMU_CLASS_HW,	 8,  "slots",			 0 },
 		{ KVM_PVPMU_CLASS_HW,	 9,  "hw:9",			 -ENOENT },
-		{ KVM_PVPMU_CLASS_CACHE, 0,  "L1-dcache-loads",		 0 },
-		{ KVM_PVPMU_CLASS_CACHE, 1,  "L1-dcache-load-misses",	 0 },
-		{ KVM_PVPMU_CLASS_CACHE, 27, "dTLB-store-misses",	 0 },
-		{ KVM_PVPMU_CLASS_CACHE, 10, "cache:10",		 -ENOENT },
+		{ KVM_PVPMU_CLASS_CACHE, 0,  "cache-l1d-read",		 0 },
+		{ KVM_PVPMU_CLASS_CACHE, 1,  "cache-l1d-read-miss",	 0 },
+		{ KVM_PVPMU_CLASS_CACHE, 27, "cache-dtlb-write-miss",	 0 },
+		{ KVM_PVPMU_CLASS_CACHE, 6,  "cache:6",		 -ENOENT },
+		{ KVM_PVPMU_CLASS_CACHE, 53, "cache-node-prefetch-miss", 0 },
+		{ KVM_PVPMU_CLASS_CACHE, 56, "cache:56",		 -ENOENT },
 		{ KVM_PVPMU_CLASS_CACHE, 63, "cache:63",		 -ENOENT },
 		{ KVM_PVPMU_CLASS_RAW,	 1,  "raw:1",			 -ENOENT },
 		{ KVM_PVPMU_CLASS_PV,	 0,  "guest-ns",		 0 },
@@ -259,8 +261,8 @@ static int check_event(unsigned int class, unsigned int nr, const char *name, vo
 
 static int test__event_names(struct test_suite *test __maybe_unused, int subtest __maybe_unused)
 {
-	/* 9 of hardware, 25 pv, and the combinations of caches that perf has */
-	const unsigned int expected = 9 + 25 + 32;
+	const unsigned int expected = 9 + 25 +
+				      KVM_PVPMU_CACHE_LEVELS * KVM_PVPMU_CACHE_OPS * 2;
 	unsigned int nr_events = 0;
 
 	TEST_ASSERT_EQUAL("every name means its number",

@@ -14,9 +14,7 @@
 #include <string.h>
 #include <linux/bits.h>
 #include <linux/kernel.h>
-#include <linux/perf_event.h>
 #include <api/fs/fs.h>
-#include "evsel.h"
 #include "pmu.h"
 
 #define EVENT_NAME(id, nr, name) \
@@ -27,26 +25,21 @@ static const char * const pv_names[KVM_PVPMU_PV_MAX] = { KVM_PVPMU_PV_EVENTS(EVE
 
 #undef EVENT_NAME
 
-/* pvpmu's numbers are its own, even where they look like perf's. */
-static const u8 cache_types[KVM_PVPMU_CACHE_LEVELS] = {
-	[KVM_PVPMU_CACHE_L1D]	= PERF_COUNT_HW_CACHE_L1D,
-	[KVM_PVPMU_CACHE_L1I]	= PERF_COUNT_HW_CACHE_L1I,
-	[KVM_PVPMU_CACHE_LL]	= PERF_COUNT_HW_CACHE_LL,
-	[KVM_PVPMU_CACHE_DTLB]	= PERF_COUNT_HW_CACHE_DTLB,
-	[KVM_PVPMU_CACHE_ITLB]	= PERF_COUNT_HW_CACHE_ITLB,
-	[KVM_PVPMU_CACHE_BPU]	= PERF_COUNT_HW_CACHE_BPU,
-	[KVM_PVPMU_CACHE_NODE]	= PERF_COUNT_HW_CACHE_NODE,
+/* As in the guest's sysfs, where perf's names would clash with the generic events. */
+static const char * const cache_levels[KVM_PVPMU_CACHE_LEVELS] = {
+	[KVM_PVPMU_CACHE_L1D]	= "l1d",
+	[KVM_PVPMU_CACHE_L1I]	= "l1i",
+	[KVM_PVPMU_CACHE_LL]	= "ll",
+	[KVM_PVPMU_CACHE_DTLB]	= "dtlb",
+	[KVM_PVPMU_CACHE_ITLB]	= "itlb",
+	[KVM_PVPMU_CACHE_BPU]	= "bpu",
+	[KVM_PVPMU_CACHE_NODE]	= "node",
 };
 
-static const u8 cache_ops[KVM_PVPMU_CACHE_OPS] = {
-	[KVM_PVPMU_CACHE_READ]		= PERF_COUNT_HW_CACHE_OP_READ,
-	[KVM_PVPMU_CACHE_WRITE]		= PERF_COUNT_HW_CACHE_OP_WRITE,
-	[KVM_PVPMU_CACHE_PREFETCH]	= PERF_COUNT_HW_CACHE_OP_PREFETCH,
-};
-
-static const u8 cache_results[] = {
-	[KVM_PVPMU_CACHE_ACCESS]	= PERF_COUNT_HW_CACHE_RESULT_ACCESS,
-	[KVM_PVPMU_CACHE_MISS]		= PERF_COUNT_HW_CACHE_RESULT_MISS,
+static const char * const cache_ops[KVM_PVPMU_CACHE_OPS] = {
+	[KVM_PVPMU_CACHE_READ]		= "read",
+	[KVM_PVPMU_CACHE_WRITE]		= "write",
+	[KVM_PVPMU_CACHE_PREFETCH]	= "prefetch",
 };
 
 const char *kvm_pvpmu__class_name(unsigned int class)
@@ -79,14 +72,13 @@ int kvm_pvpmu__pv_event_nr(const char *name, size_t len)
 
 static bool cache_event_name(unsigned int nr, char *bf, size_t size)
 {
-	unsigned int level = nr >> 3, op = (nr >> 1) & 3, result = nr & 1;
+	unsigned int level = nr >> 3, op = (nr >> 1) & 3;
+	bool miss = nr & KVM_PVPMU_CACHE_MISS;
 
-	if (level >= ARRAY_SIZE(cache_types) || op >= ARRAY_SIZE(cache_ops))
+	if (level >= ARRAY_SIZE(cache_levels) || op >= ARRAY_SIZE(cache_ops))
 		return false;
-	if (!evsel__is_cache_op_valid(cache_types[level], cache_ops[op]))
-		return false;
-	__evsel__hw_cache_type_op_res_name(cache_types[level], cache_ops[op],
-					   cache_results[result], bf, size);
+	snprintf(bf, size, "cache-%s-%s%s", cache_levels[level], cache_ops[op],
+		 miss ? "-miss" : "");
 	return true;
 }
 

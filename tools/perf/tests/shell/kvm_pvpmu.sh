@@ -100,7 +100,8 @@ check_list_files() {
 }
 
 check_choice() {
-  local name="Choice of a VM" tool="env SYSFS_PATH=${out}/sys DEBUGFS_PATH=${out}/debug perf kvm pvpmu"
+  local name="Choice of a VM"
+  local tool="env SYSFS_PATH=${out}/sys DEBUGFS_PATH=${out}/debug perf kvm pvpmu"
 
   # Expansion of spaces to arguments is deliberate.
   # shellcheck disable=SC2086

@@ -65,64 +65,51 @@
 #define KVM_PVPMU_CLASS_RAW		2
 #define KVM_PVPMU_CLASS_PV		3
 
-/*
- * EVTSEL.EVENT for class hw: X(identifier, number, name).  The number is also
- * the event's bit in EVENTS_HW; the name is the one that users type.
- */
-#define KVM_PVPMU_HW_EVENTS(X)					\
-	X(CYCLES,		0, "cycles")			\
-	X(INSTRUCTIONS,		1, "instructions")		\
-	X(REF_CYCLES,		2, "ref-cycles")		\
-	X(BRANCHES,		3, "branches")			\
-	X(BRANCH_MISSES,	4, "branch-misses")		\
-	X(BUS_CYCLES,		5, "bus-cycles")		\
-	X(STALLED_FRONTEND,	6, "stalled-cycles-frontend")	\
-	X(STALLED_BACKEND,	7, "stalled-cycles-backend")	\
-	X(SLOTS,		8, "slots")
+/* EVTSEL.EVENT for class hw; the number is also the event's bit in EVENTS_HW. */
+enum kvm_pvpmu_hw_event {
+	KVM_PVPMU_HW_CYCLES		= 0,
+	KVM_PVPMU_HW_INSTRUCTIONS	= 1,
+	KVM_PVPMU_HW_REF_CYCLES		= 2,
+	KVM_PVPMU_HW_BRANCHES		= 3,
+	KVM_PVPMU_HW_BRANCH_MISSES	= 4,
+	KVM_PVPMU_HW_BUS_CYCLES		= 5,
+	KVM_PVPMU_HW_STALLED_FRONTEND	= 6,
+	KVM_PVPMU_HW_STALLED_BACKEND	= 7,
+	KVM_PVPMU_HW_SLOTS		= 8,
+};
 
-/* EVTSEL.EVENT for class pv, as above; the bits are those of EVENTS_PV. */
-#define KVM_PVPMU_PV_EVENTS(X)						\
-	X(GUEST_NS,		0, "guest-ns")				\
-	X(VM_EXITS,		1, "vm-exits")				\
-	X(EXITS_IO,		2, "vm-exits-io")			\
-	X(EXITS_MMIO,		3, "vm-exits-mmio")			\
-	X(EXITS_MSR,		4, "vm-exits-msr")			\
-	X(EXITS_CPUID,		5, "vm-exits-cpuid")			\
-	X(EXITS_HLT,		6, "vm-exits-hlt")			\
-	X(EXITS_PAGE_FAULT,	7, "vm-exits-page-fault")		\
-	X(EXITS_INTR_WINDOW,	8, "vm-exits-interrupt-window")		\
-	X(EXITS_EXTERNAL_INTR,	9, "vm-exits-external-interrupt")	\
-	X(EXITS_EXCEPTION,	10, "vm-exits-exception")		\
-	X(EXITS_PAUSE,		11, "vm-exits-pause")			\
-	X(EXITS_HYPERCALL,	12, "vm-exits-hypercall")		\
-	X(EXITS_CR_DR,		13, "vm-exits-cr-dr")			\
-	X(EXITS_APIC,		14, "vm-exits-apic")			\
-	X(EXITS_OTHER,		15, "vm-exits-other")			\
-	X(SELF_EXITS,		16, "pvpmu-exits")			\
-	X(SELF_PMIS,		17, "pvpmu-pmis")			\
-	X(PAGE_FAULTS,		18, "page-faults")			\
-	X(IRQ_INJECTIONS,	19, "irq-injections")			\
-	X(HALT_POLL_NS,		20, "halt-poll-ns")			\
-	X(TLB_FLUSHES,		21, "tlb-flushes")			\
-	X(PCPU_MIGRATIONS,	22, "pcpu-migrations")			\
-	X(STEAL_NS,		32, "steal-ns")				\
-	X(HOST_PREEMPTIONS,	33, "host-preemptions")
+/* EVTSEL.EVENT for class pv; the number is also the event's bit in EVENTS_PV. */
+enum kvm_pvpmu_pv_event {
+	KVM_PVPMU_PV_GUEST_NS			= 0,
+	KVM_PVPMU_PV_VM_EXITS			= 1,
+	KVM_PVPMU_PV_EXITS_IO			= 2,
+	KVM_PVPMU_PV_EXITS_MMIO			= 3,
+	KVM_PVPMU_PV_EXITS_MSR			= 4,
+	KVM_PVPMU_PV_EXITS_CPUID		= 5,
+	KVM_PVPMU_PV_EXITS_HLT			= 6,
+	KVM_PVPMU_PV_EXITS_PAGE_FAULT		= 7,
+	KVM_PVPMU_PV_EXITS_INTR_WINDOW		= 8,
+	KVM_PVPMU_PV_EXITS_EXTERNAL_INTR	= 9,
+	KVM_PVPMU_PV_EXITS_EXCEPTION		= 10,
+	KVM_PVPMU_PV_EXITS_PAUSE		= 11,
+	KVM_PVPMU_PV_EXITS_HYPERCALL		= 12,
+	KVM_PVPMU_PV_EXITS_CR_DR		= 13,
+	KVM_PVPMU_PV_EXITS_APIC			= 14,
+	KVM_PVPMU_PV_EXITS_OTHER		= 15,
+	KVM_PVPMU_PV_SELF_EXITS			= 16,
+	KVM_PVPMU_PV_SELF_PMIS			= 17,
+	KVM_PVPMU_PV_PAGE_FAULTS		= 18,
+	KVM_PVPMU_PV_IRQ_INJECTIONS		= 19,
+	KVM_PVPMU_PV_HALT_POLL_NS		= 20,
+	KVM_PVPMU_PV_TLB_FLUSHES		= 21,
+	KVM_PVPMU_PV_PCPU_MIGRATIONS		= 22,
+	KVM_PVPMU_PV_STEAL_NS			= 32,
+	KVM_PVPMU_PV_HOST_PREEMPTIONS		= 33,
+};
 
 /* PV events from this number on show the load of co-tenants. */
 #define KVM_PVPMU_PV_HOST_LOAD_FIRST	32
 #define KVM_PVPMU_PV_MAX		34
-
-#define KVM_PVPMU_EVENT_ENUM(id, nr, name)	KVM_PVPMU_HW_##id = nr,
-enum kvm_pvpmu_hw_event {
-	KVM_PVPMU_HW_EVENTS(KVM_PVPMU_EVENT_ENUM)
-};
-#undef KVM_PVPMU_EVENT_ENUM
-
-#define KVM_PVPMU_EVENT_ENUM(id, nr, name)	KVM_PVPMU_PV_##id = nr,
-enum kvm_pvpmu_pv_event {
-	KVM_PVPMU_PV_EVENTS(KVM_PVPMU_EVENT_ENUM)
-};
-#undef KVM_PVPMU_EVENT_ENUM
 
 /* EVTSEL.EVENT for class cache; also the event's bit in EVENTS_CACHE. */
 #define KVM_PVPMU_CACHE_EVENT(level, op, result) \
