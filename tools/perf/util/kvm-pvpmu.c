@@ -17,13 +17,17 @@
 #include <api/fs/fs.h>
 #include "pmu.h"
 
-#define EVENT_NAME(id, nr, name) \
-	[nr] = name,
+static const char * const hw_names[] = {
+#define KVM_PVPMU_HW_EVENT(id, name) \
+	[KVM_PVPMU_HW_##id] = name,
+#include "../../arch/x86/include/uapi/asm/kvm_pvpmu_events.h"
+};
 
-static const char * const hw_names[] = { KVM_PVPMU_HW_EVENTS(EVENT_NAME) };
-static const char * const pv_names[KVM_PVPMU_PV_MAX] = { KVM_PVPMU_PV_EVENTS(EVENT_NAME) };
-
-#undef EVENT_NAME
+static const char * const pv_names[KVM_PVPMU_PV_MAX] = {
+#define KVM_PVPMU_PV_EVENT(id, name) \
+	[KVM_PVPMU_PV_##id] = name,
+#include "../../arch/x86/include/uapi/asm/kvm_pvpmu_events.h"
+};
 
 /* As in the guest's sysfs, where perf's names would clash with the generic events. */
 static const char * const cache_levels[KVM_PVPMU_CACHE_LEVELS] = {
