@@ -15,6 +15,9 @@ SUBMAKE := env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory -j$(JOBS)
 LOCKED  := scripts/with-lock
 ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
+# No rule but those below: make would link build/perf/perf by itself.
+.SUFFIXES:
+
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check bench \
         series refresh lint unit-tests variants sparse hook-budget clean
@@ -67,7 +70,10 @@ build/lab/%: lab/progs/%.c
 
 lab-image: lab build/lab/guest.cpio
 
-build/lab/guest.cpio: scripts/guest-image build/lab/init $(TEST_PROGRAMS) $(wildcard build/perf/perf)
+build/perf/perf:
+	@$(MAKE) --no-print-directory perf
+
+build/lab/guest.cpio: scripts/guest-image build/lab/init $(TEST_PROGRAMS) build/perf/perf
 	scripts/guest-image $@ $(TEST_PROGRAMS)
 
 shell-host: kernel lab ## a shell in the host VM
