@@ -20,7 +20,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check bench \
-        series refresh lint unit-tests variants sparse hook-budget clean
+        series refresh lint unit-tests perf-tests variants sparse hook-budget clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -37,8 +37,8 @@ kernel: tree ## build the kernel of the lab's host and guest
 # Libraries that the lab has no use for: some are so large that loading them
 # takes perf in a guest under TCG longer than its work.
 PERF_WITHOUT := BUILD_BPF_SKEL=0 NO_JVMTI=1 NO_LIBLLVM=1 NO_LIBPERL=1 NO_LIBBABELTRACE=1
-PERF_BUILD = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf PYTHON=$(PYTHON) $(PERF_WITHOUT) \
-             CC="$(strip $(shell command -v ccache) gcc)" prefix=$(prefix)
+PERF_OPTIONS = PYTHON=$(PYTHON) $(PERF_WITHOUT) CC="$(strip $(shell command -v ccache) gcc)" prefix=$(prefix)
+PERF_BUILD   = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf $(PERF_OPTIONS)
 
 perf: tree ## build perf
 	@mkdir -p build/perf
@@ -46,6 +46,21 @@ perf: tree ## build perf
 
 install-perf: perf ## install perf under DESTDIR/prefix
 	@$(LOCKED) perf $(PERF_BUILD) DESTDIR=$(DESTDIR) install
+
+# perf's own tests: ours must pass whatever the unpatched perf passes here. What
+# that one gave is kept in the record, so it is built and run only once.
+PERF_TESTS_RECORD = build/perf-tests-of-base.json
+
+$(PERF_TESTS_RECORD):
+	scripts/base-tools build/base-tools
+	@mkdir -p build/base-perf
+	$(SUBMAKE) -C build/base-tools/tools/perf O=$(CURDIR)/build/base-perf $(PERF_OPTIONS)
+	scripts/record-perf-tests build/base-perf/perf build/base-tools/tools/perf $@
+
+perf-tests: perf
+	@$(LOCKED) base-perf $(MAKE) --no-print-directory $(PERF_TESTS_RECORD)
+	scripts/record-perf-tests build/perf/perf build/linux/tools/perf build/perf-tests.json
+	scripts/compare-perf-tests $(PERF_TESTS_RECORD) build/perf-tests.json
 
 # The base's own tests that our changes must not break, and ours.
 SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_test kvm_binary_stats_test \
