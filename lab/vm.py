@@ -2,10 +2,12 @@
 """The host VM: boots it under QEMU, runs commands in it, and leaves nothing behind."""
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ TSC_KHZ = BUILD / "lab" / "tsc-khz"
 
 PORTS = 4           # LAB_PORTS in agent/frame.h
 BOOT_DEADLINE = 120
+TURN_DEADLINE = 3600    # for other labs of this machine to end
 VM_LOST = 125       # exit code: the VM ended, or never came up
 DEADLINE = 124      # exit code: the command was killed at its deadline
 
@@ -49,6 +52,29 @@ def raise_on_signals():
         signal.signal(number, end)
 
 
+def take_turn():
+    """Waits until no other lab runs from this repository; returns the lock, an open file.
+
+    Two emulated machines on a machine of two processors starve each other, and
+    then deadlines pass that say nothing about what is tested.
+    """
+    lock = open(BUILD / ".vm.lock", "w", encoding="ascii")
+    until = time.monotonic() + TURN_DEADLINE
+    told = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > until:
+                lock.close()
+                raise VMLost(f"another lab has run for {TURN_DEADLINE} s; end it and start again") from None
+        if not told:
+            print("waiting for another lab of this repository to end", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(1)
+
+
 class HostVM:
     """with HostVM() as vm: vm.run("uname -r")"""
 
@@ -61,9 +87,11 @@ class HostVM:
         self.qemu_args = list(qemu_args)
         self.dir = None
         self.qemu = None
+        self.turn = None
 
     def __enter__(self):
         try:
+            self.turn = take_turn()
             self.start()
             self.wait_for_agent()
         except BaseException:
@@ -149,3 +177,5 @@ class HostVM:
             self.qemu.wait()
         if self.dir:
             shutil.rmtree(self.dir, ignore_errors=True)
+        if self.turn:
+            self.turn.close()
