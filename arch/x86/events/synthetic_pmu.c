@@ -73,6 +73,7 @@ struct synthetic_cpu {
 	u64			guest_ns;	/* up to the last VM exit */
 	u64			entered;	/* when the guest was entered */
 	u64			exits;
+	u64			frozen;		/* the time, while disabled; else 0 */
 	bool			in_guest;
 };
 
@@ -192,7 +193,7 @@ static inline int synthetic_watch_modules(void)
 static u64 synthetic_time(struct perf_event *event)
 {
 	struct synthetic_cpu *cpu = this_cpu_ptr(&synthetic_cpus);
-	u64 now = local_clock();
+	u64 now = cpu->frozen ?: local_clock();
 	u64 guest = cpu->guest_ns;
 	u64 time = 0;
 
@@ -286,6 +287,20 @@ static enum hrtimer_restart synthetic_timer(struct hrtimer *timer)
 }
 
 /* struct pmu */
+
+/*
+ * All events that start or stop between these two do so at one time, so that
+ * the counts of a group keep to the ratio of its rates.
+ */
+static void synthetic_pmu_disable(struct pmu *pmu)
+{
+	this_cpu_write(synthetic_cpus.frozen, local_clock());
+}
+
+static void synthetic_pmu_enable(struct pmu *pmu)
+{
+	this_cpu_write(synthetic_cpus.frozen, 0);
+}
 
 static void synthetic_event_start(struct perf_event *event, int flags)
 {
@@ -494,6 +509,8 @@ static struct pmu synthetic_pmu = {
 	.capabilities	= PERF_PMU_CAP_NO_NMI,
 	.attr_groups	= synthetic_attr_groups,
 	.task_ctx_nr	= perf_hw_context,
+	.pmu_enable	= synthetic_pmu_enable,
+	.pmu_disable	= synthetic_pmu_disable,
 	.event_init	= synthetic_event_init,
 	.add		= synthetic_event_add,
 	.del		= synthetic_event_del,
