@@ -32,7 +32,7 @@ tree: ## unpack the base, apply patches/ and copy the new files, into build/linu
 	@$(LOCKED) tree scripts/update-tree $(BASE_VERSION) $(ORIGIN)
 
 kernel: tree ## build the kernel of the lab's host and guest
-	@$(LOCKED) kernel scripts/cold-build kernel build/kernel/vmlinux $(SUBMAKE) -f lab/kernel.mk
+	@$(LOCKED) kernel scripts/cold-build kernel build/kernel $(SUBMAKE) -f lab/kernel.mk
 
 # Libraries that the lab has no use for: some are so large that loading them
 # takes perf in a guest under TCG longer than its work.
@@ -42,7 +42,7 @@ PERF_BUILD   = $(SUBMAKE) -C build/linux/tools/perf O=$(CURDIR)/build/perf $(PER
 
 perf: tree ## build perf
 	@mkdir -p build/perf
-	@$(LOCKED) perf scripts/cold-build perf build/perf/perf $(PERF_BUILD)
+	@$(LOCKED) perf scripts/cold-build perf build/perf $(PERF_BUILD)
 
 install-perf: perf ## install perf under DESTDIR/prefix
 	@$(LOCKED) perf $(PERF_BUILD) DESTDIR=$(DESTDIR) install
