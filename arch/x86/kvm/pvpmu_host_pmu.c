@@ -127,9 +127,8 @@ static void kvm_vcpu_event_read(struct perf_event *event)
 }
 
 /*
- * hw.config says whether the event is on the vCPU's thread now.  It need not
- * be: threads inherit the events of the one that starts them, and perf swaps
- * the contexts of two such threads instead of scheduling their events.
+ * hw.config says whether the event is on the vCPU's thread now: a thread
+ * inherits the events of the one that starts it, and then has its own copy.
  */
 static void kvm_vcpu_event_start(struct perf_event *event, int flags)
 {
@@ -149,9 +148,15 @@ static void kvm_vcpu_event_stop(struct perf_event *event, int flags)
 	event->hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE;
 }
 
+/*
+ * Between two threads of which one inherited the other's events, perf would
+ * swap the contexts and leave the events in: the copies are not equal here, as
+ * only one of the threads runs the vCPU.  Ask for a real switch meanwhile.
+ */
 static int kvm_vcpu_event_add(struct perf_event *event, int flags)
 {
 	event->hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE;
+	local_inc(&event->ctx->nr_no_switch_fast);
 	if (flags & PERF_EF_START)
 		kvm_vcpu_event_start(event, flags);
 	return 0;
@@ -160,6 +165,7 @@ static int kvm_vcpu_event_add(struct perf_event *event, int flags)
 static void kvm_vcpu_event_del(struct perf_event *event, int flags)
 {
 	kvm_vcpu_event_stop(event, PERF_EF_UPDATE);
+	local_dec(&event->ctx->nr_no_switch_fast);
 }
 
 static void kvm_vcpu_event_destroy(struct perf_event *event)

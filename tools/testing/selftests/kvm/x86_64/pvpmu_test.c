@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1197,16 +1198,21 @@ static long read_number(const char *path)
 	return number;
 }
 
+static int open_attr(struct perf_event_attr *attr, pid_t tid, int cpu)
+{
+	attr->type = read_number("/sys/bus/event_source/devices/kvm_vcpu/type");
+	attr->size = sizeof(*attr);
+	return syscall(__NR_perf_event_open, attr, tid, cpu, -1, 0);
+}
+
 static int open_host_event(uint64_t config, pid_t tid, int cpu, uint64_t period)
 {
 	struct perf_event_attr attr = {
-		.type = read_number("/sys/bus/event_source/devices/kvm_vcpu/type"),
-		.size = sizeof(attr),
 		.config = config,
 		.sample_period = period,
 	};
 
-	return syscall(__NR_perf_event_open, &attr, tid, cpu, -1, 0);
+	return open_attr(&attr, tid, cpu);
 }
 
 static uint64_t read_event(int fd)
@@ -1279,6 +1285,59 @@ static void test_host_pmu(void)
 		close(fds[i]);
 }
 
+/*
+ * Where a thread has inherited the events of another, perf may swap their
+ * contexts instead of scheduling events: the count must stay the vCPU's.
+ */
+static bool stop_yielding;
+
+static void *yield_until_stopped(void *unused)
+{
+	while (!READ_ONCE(stop_yielding))
+		sched_yield();
+	return NULL;
+}
+
+static void guest_to_be_interrupted(void)
+{
+	unsigned int i;
+
+	for (i = 0; i <= NR_USER_EXITS; i++) {
+		GUEST_SYNC(1);
+		do_cpuid(NR_LOOPS / NR_USER_EXITS);
+	}
+	GUEST_DONE();
+}
+
+static void test_inherited_event(void)
+{
+	struct perf_event_attr attr = {
+		.config = KVM_PVPMU_PV_EXITS_CPUID,
+		.inherit = 1,
+	};
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_to_be_interrupted);
+	pthread_t thread;
+	int i, fd;
+
+	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	fd = open_attr(&attr, 0, -1);
+	TEST_ASSERT(fd >= 0, "perf_event_open: %s", strerror(errno));
+	TEST_ASSERT_EQ(pthread_create(&thread, NULL, yield_until_stopped, NULL), 0);
+
+	for (i = 0; i < NR_USER_EXITS; i++) {
+		TEST_ASSERT_EQ(run_guest(vcpu), 1);
+		sched_yield();
+	}
+	TEST_ASSERT_EQ(read_event(fd), NR_LOOPS);
+
+	WRITE_ONCE(stop_yielding, true);
+	pthread_join(thread, NULL);
+	TEST_ASSERT_EQ(read_event(fd), NR_LOOPS);
+	kvm_vm_free(vm);
+	close(fd);
+}
+
 /* The vCPU's thread changes. */
 
 static void *run_in_thread(void *vcpu)
@@ -1347,6 +1406,7 @@ static const struct {
 	{ "small model", test_small_model },
 	{ "INIT", test_init },
 	{ "perf PMU kvm_vcpu", test_host_pmu },
+	{ "inherited event", test_inherited_event },
 	{ "two threads", test_two_threads },
 };
 
