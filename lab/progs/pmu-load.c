@@ -45,6 +45,23 @@ static void pin_to_cpu0(void)
 		err(1, "sched_setaffinity");
 }
 
+/* Context switches of all CPUs since boot. */
+static long context_switches(void)
+{
+	char line[256];
+	long switches = -1;
+	FILE *stat = fopen("/proc/stat", "r");
+
+	if (!stat)
+		err(1, "/proc/stat");
+	while (switches < 0 && fgets(line, sizeof(line), stat))
+		sscanf(line, "ctxt %ld", &switches);
+	fclose(stat);
+	if (switches < 0)
+		errx(1, "/proc/stat has no line ctxt");
+	return switches;
+}
+
 static void pass_token(int from, int to, long rounds, int starts)
 {
 	char token = 0;
@@ -63,6 +80,7 @@ static void pass_token(int from, int to, long rounds, int starts)
 static void load_switch(uint32_t type, const uint64_t *configs, int nr, long rounds)
 {
 	int ping[2], pong[2], status;
+	long before = context_switches();
 	pid_t child;
 
 	if (pipe(ping) || pipe(pong))
@@ -80,7 +98,7 @@ static void load_switch(uint32_t type, const uint64_t *configs, int nr, long rou
 	pass_token(pong[0], ping[1], rounds, 1);
 	if (waitpid(child, &status, 0) != child || status)
 		errx(1, "the second task failed");
-	printf("switches %ld\n", 2 * rounds);
+	printf("operations %ld\n", context_switches() - before);
 }
 
 static void load_read(uint32_t type, uint64_t config, long rounds)
@@ -92,7 +110,7 @@ static void load_read(uint32_t type, uint64_t config, long rounds)
 	for (long i = 0; i < rounds; i++)
 		if (read(fd, &value, sizeof(value)) != sizeof(value))
 			err(1, "read of the counter");
-	printf("reads %ld\n", rounds);
+	printf("operations %ld\n", rounds);
 }
 
 static uint64_t number(const char *text)
