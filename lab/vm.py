@@ -6,9 +6,11 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -75,6 +77,36 @@ def take_turn():
         time.sleep(1)
 
 
+class Pulse(threading.Thread):
+    """Sends a byte into the VM ten times a second, until its socket is closed.
+
+    QEMU's TCG, when it emulates SVM, changes the word of a CPU's pending
+    interrupts in two threads without a lock. An interrupt can so be lost until
+    the next one comes from outside, and a VM that then sleeps does so for good.
+    """
+
+    PERIOD = 0.1
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.socket.setblocking(False)
+
+    def run(self):
+        while True:
+            time.sleep(self.PERIOD)
+            try:
+                self.socket.send(b".")
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+
+    def stop(self):
+        self.socket.close()
+
+
 class HostVM:
     """with HostVM() as vm: vm.run("uname -r")"""
 
@@ -88,6 +120,7 @@ class HostVM:
         self.dir = None
         self.qemu = None
         self.turn = None
+        self.pulse = None
 
     def __enter__(self):
         try:
@@ -123,6 +156,8 @@ class HostVM:
         for i in range(PORTS):
             ports += ["-chardev", f"socket,id=lab{i},path={self.dir}/port.{i},server=on,wait=off",
                       "-device", f"virtserialport,chardev=lab{i},name=lab.{i}"]
+        ports += ["-chardev", f"socket,id=pulse,path={self.dir}/pulse,server=on,wait=off",
+                  "-device", "virtserialport,chardev=pulse,name=pulse"]
         share = "security_model=none,multidevs=remap"
         return ["qemu-system-x86_64", *machine, "-smp", str(self.cpus), "-m", self.mem,
                 "-nodefaults", "-display", "none", "-no-reboot",
@@ -147,10 +182,12 @@ class HostVM:
 
     def wait_for_agent(self):
         deadline = time.monotonic() + BOOT_DEADLINE
-        while not os.path.exists(f"{self.dir}/port.{PORTS - 1}"):
+        while not os.path.exists(f"{self.dir}/pulse"):
             if self.qemu.poll() is not None or time.monotonic() > deadline:
                 raise self.lost("QEMU did not start")
             time.sleep(0.02)
+        self.pulse = Pulse(f"{self.dir}/pulse")
+        self.pulse.start()
         if self.run("true", timeout=BOOT_DEADLINE, stderr=subprocess.DEVNULL).returncode:
             raise self.lost(f"the host VM did not come up within {BOOT_DEADLINE} s")
 
@@ -172,6 +209,8 @@ class HostVM:
         return self.qemu is not None and self.qemu.poll() is None
 
     def stop(self):
+        if self.pulse:
+            self.pulse.stop()
         if self.qemu:
             self.qemu.kill()
             self.qemu.wait()
