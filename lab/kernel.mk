@@ -4,7 +4,7 @@
 
 O         ?= build/kernel
 FRAGMENTS ?= lab/kernel.config
-TARGETS   ?= bzImage
+TARGETS   ?= bzImage modules
 SRC       ?= build/linux
 
 # New symbols come with edited Kconfig files: those in git, and those of the overlay.

@@ -9,6 +9,14 @@ guest-need guest vcpus=1
 vcpu=$(cat /sys/kernel/debug/kvm/"$(guest-pid guest)"-*/vcpu0/pid)
 pvpmu=$(guest cat /sys/bus/event_source/devices/pvpmu/type)
 
+# The numbers of events: the class is in bits 8 to 11, see the specification.
+guest_ns=0x300 vm_exits_cpuid=0x305
+
+# The perf events that the host has created for the vCPU's counters.
+creates() {
+	cat /sys/kernel/debug/kvm/"$(guest-pid guest)"-*/pvpmu_event_creates
+}
+
 # load MODE ROUNDS CONFIG...: prints pvpmu's exits on the vCPU while the guest carries the load, and its operations
 load() {
 	mode=$1 rounds=$2
@@ -36,4 +44,15 @@ per_operation() {
 per_operation exits_per_context_switch_1_events switch 0
 per_operation exits_per_context_switch_4_events switch 0 1 2 3
 per_operation exits_per_context_switch_8_events switch 0 1 2 3 4 5 6 7
+per_operation exits_per_context_switch_pv switch 0x300 0x301 0x302 0x303
 per_operation exits_per_counter_read read 0
+per_operation exits_per_counter_read_pv read $guest_ns
+per_operation exits_per_group_read_8 group-read 0 1 2 3 4 5 6 7
+per_operation exits_per_sample_pv sample $vm_exits_cpuid 2
+per_operation exits_per_sample_hw sample 0 1000000
+
+# Two tasks with different events: what one leaves must serve the other's return.
+before=$(creates)
+switches=$(load switch "$many" 0 1 2 3 | cut -d' ' -f2)
+echo "bench: perf_event_creates_per_1000_switches" \
+	"$(awk -v n="$(($(creates) - before))" -v s="$switches" 'BEGIN { printf "%.1f", 1000 * n / s }') events"

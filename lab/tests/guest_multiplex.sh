@@ -5,16 +5,16 @@
 
 load="dd if=/dev/zero of=/dev/null bs=64k count=8000"
 
-# The guest rotates 12 events over its 8 counters; each is to get its turn.
+# The guest rotates 12 events over its 8 counters, and the host what it gets of them over its own; each is to get its turn.
 events=
-for cause in io mmio msr cpuid hlt page-fault exception pause hypercall cr-dr apic other; do
-	events=$events${events:+,}pvpmu/vm-exits-$cause/
+for event in cycles instructions branches branch-misses bus-cycles ref-cycles; do
+	events=$events${events:+,}$event:u,$event:k
 done
 # shellcheck disable=SC2086 # the load is words
 guest_stat "$events" -- $load
 IFS=,
 for event in $events; do
-	assert_between "$(stat_field "$event" 5 | cut -d. -f1)" 20 95 "running time of $event in percent"
+	assert_between "$(stat_field "$event" 5 | cut -d. -f1)" 5 75 "running time of $event in percent"
 done
 unset IFS
 

@@ -19,8 +19,8 @@ assert_eq "$(cpuids_counted "" 1000)" 1000 "vm-exits-cpuid of 1000 CPUIDs"
 guest_stat cycles,instructions,pvpmu/vm-exits/,pvpmu/guest-ns/ -- $load
 assert_ratio cycles instructions $cycles_per_instruction 3
 [ "$(stat_field pvpmu/vm-exits/ 1)" -gt 0 ] || fail "no exits"
-# The synthetic PMU has one cycle for each ns of guest time, which it takes a little outside of KVM's.
-assert_between "$(percent "$(stat_field cycles 1)" "$(stat_field pvpmu/guest-ns/ 1)")" 95 150 \
+# The synthetic PMU has one cycle for each ns of guest time, for which it takes a little less than KVM at each VM entry.
+assert_between "$(percent "$(stat_field cycles 1)" "$(stat_field pvpmu/guest-ns/ 1)")" 80 105 \
 	"cycles in percent of guest-ns"
 
 # shellcheck disable=SC2086
@@ -44,22 +44,19 @@ not_supported cache-misses
 not_supported L1-dcache-prefetches
 not_supported r4ff
 not_supported pvpmu/vm-exits/u
+guest_stat '{cycles,cycles,cycles,cycles,cycles,cycles,cycles,cycles,cycles}' -- true
+assert_contains "$work/stat" '^<not supported>' "a group of 9 on 8 counters is <not supported>"
+
+# What KVM counts needs no counter: a group of as many as one likes.
 group=pvpmu/vm-exits-io/
 for event in mmio msr cpuid hlt page-fault exception pause hypercall; do
 	group=$group,pvpmu/vm-exits-$event/
 done
 guest_stat "{$group}" -- true
-assert_contains "$work/stat" '^<not supported>' "a group of 9 on 8 counters is <not supported>"
+! grep -q '^<not' "$work/stat" || fail "a group of 9 PV events does not count: $(cat "$work/stat")"
 
 # Who may not see the kernel is told so.
 if guest setpriv --reuid 65534 --clear-groups perf stat -e pvpmu/vm-exits/ true >"$work/out" 2>&1; then
 	fail "an ordinary user counts exits: $(cat "$work/out")"
 fi
 assert_contains "$work/out" perf_event_paranoid "an ordinary user is told of perf_event_paranoid"
-
-# No sampling yet: cycles falls back, as without a PMU; PV events say why.
-guest perf record -q -o /tmp/perf.data true >"$work/out" 2>&1 || fail "perf record: $(cat "$work/out")"
-if guest perf record -q -e pvpmu/vm-exits/ -o /tmp/perf.data true >"$work/out" 2>&1; then
-	fail "vm-exits can be sampled, it seems"
-fi
-assert_contains "$work/out" 'sampling' "sampling vm-exits says that it cannot be"

@@ -5,14 +5,15 @@
  * The registers and their rules are in Documentation/virt/kvm/x86/pvpmu.rst.
  * Each access to one of them is a VM exit, so the driver saves accesses:
  *
- *  - EVTSEL is written when it changes, which a shadow tells.
- *  - COUNTER is never written.  It stands still while it is off, so the value
- *    last read is the base of whatever it counts next.  The same goes for
- *    ENABLED_NS and RUNNING_NS.
+ *  - A counter is not written when it starts to count.  It stands still while
+ *    it is off, so what was last read is the base of whatever it counts next.
+ *    The same goes for its times.
  *  - GLOBAL_CTRL is written at most twice between pmu_disable() and
  *    pmu_enable(): 0 when the first counter that runs is stopped, and the new
- *    mask at the end.  A context switch between tasks with equal events costs
- *    these two writes and the reads of the values.
+ *    mask at the end.  With the counter page these two are all that a context
+ *    switch between tasks with different events costs.
+ *  - What KVM counts is read from the page and needs no counter, unless it is
+ *    to be sampled.
  *
  * Where no other PMU came up, the driver is the "cpu" PMU as well.  Events of
  * "pvpmu" are then handed to "cpu", so that one perf context schedules all of
@@ -29,117 +30,16 @@
 #include <linux/perf_event.h>
 
 #include <asm/hypervisor.h>
-#include <asm/msr.h>
 
 #include "perf_event.h"
 #include "kvm_pvpmu.h"
 
-struct pvpmu_counter {
-	struct perf_event	*event;
-	u64			evtsel;		/* shadow of the register */
-	u64			value;		/* COUNTER when it was stopped */
-	u64			enabled;	/* ENABLED_NS when last read */
-	u64			running;	/* RUNNING_NS when last read */
-	u64			since;		/* event time of that reading */
-};
-
-/* One vCPU's registers.  Used on that CPU with interrupts off. */
-struct pvpmu_cpu {
-	struct pvpmu_counter	counters[KVM_PVPMU_MAX_COUNTERS];
-	unsigned long		used;		/* counters that have an event */
-	unsigned long		wanted;		/* counters that should run */
-	unsigned long		ctrl;		/* shadow of GLOBAL_CTRL */
-	unsigned long		ran;		/* ran since they were read */
-	unsigned int		disabled;	/* depth of pmu_disable() */
-	bool			ready;		/* the shadows are right */
-};
-
-static DEFINE_PER_CPU(struct pvpmu_cpu, pvpmu_cpus);
-
-/* The host took pvpmu away, or the system is going down: touch nothing. */
-static bool pvpmu_gone __read_mostly;
+/* hw.idx of an event that reads a total and has no counter. */
+#define PVPMU_IDX_TOTAL		KVM_PVPMU_MAX_COUNTERS
 
 static struct pmu pvpmu_pmu;
 static struct pmu pvpmu_cpu_pmu;
 static bool pvpmu_is_cpu_pmu __ro_after_init;
-
-/* Registers */
-
-static void pvpmu_lost_host(void)
-{
-	WRITE_ONCE(pvpmu_gone, true);
-	pr_warn_once("this host has no pvpmu: its events count no more\n");
-}
-
-/*
- * A migration may lead to a host without the feature, where the registers
- * fault: count nothing from then on, rather than warn at each access.
- */
-static u64 pvpmu_read(u32 msr)
-{
-	u64 val;
-
-	if (READ_ONCE(pvpmu_gone))
-		return 0;
-	if (rdmsrl_safe(msr, &val)) {
-		pvpmu_lost_host();
-		return 0;
-	}
-	return val;
-}
-
-static void pvpmu_write(u32 msr, u64 val)
-{
-	if (!READ_ONCE(pvpmu_gone) && wrmsrl_safe(msr, val))
-		pvpmu_lost_host();
-}
-
-static void pvpmu_set_ctrl(struct pvpmu_cpu *cpu, unsigned long ctrl)
-{
-	if (cpu->ctrl == ctrl)
-		return;
-
-	pvpmu_write(MSR_KVM_PVPMU_GLOBAL_CTRL, ctrl);
-	cpu->ctrl = ctrl;
-	cpu->ran |= ctrl;
-}
-
-static void pvpmu_apply_wanted(struct pvpmu_cpu *cpu)
-{
-	if (!cpu->disabled && cpu->ready)
-		pvpmu_set_ctrl(cpu, cpu->wanted);
-}
-
-/* Leaves COUNTER and the times alone, so their last readings stay right. */
-static void pvpmu_set_evtsel(struct pvpmu_counter *counter, int idx, u64 evtsel)
-{
-	if (counter->evtsel == evtsel)
-		return;
-
-	pvpmu_write(MSR_KVM_PVPMU_EVTSEL(idx), evtsel);
-	counter->evtsel = evtsel;
-}
-
-/* Bring the registers to a known state, whoever used them before. */
-static void pvpmu_reset_registers(struct pvpmu_cpu *cpu)
-{
-	struct pvpmu_counter *counter;
-	int i;
-
-	pvpmu_write(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
-	cpu->ctrl = 0;
-	cpu->ran = 0;
-
-	for (i = 0; i < pvpmu_model.counters; i++) {
-		counter = &cpu->counters[i];
-		pvpmu_write(MSR_KVM_PVPMU_EVTSEL(i), 0);
-		counter->evtsel = 0;
-		counter->enabled = pvpmu_read(MSR_KVM_PVPMU_ENABLED_NS(i));
-		counter->running = pvpmu_read(MSR_KVM_PVPMU_RUNNING_NS(i));
-		counter->value = pvpmu_read(MSR_KVM_PVPMU_COUNTER(i));
-	}
-	cpu->ready = true;
-}
 
 /* Time and counts */
 
@@ -184,22 +84,16 @@ static void pvpmu_lose_all_time(struct pvpmu_counter *counter)
  * A counter in error has no time at all on the host.  It differs from one that
  * had no time yet in that it has no count either.
  */
-static void pvpmu_account_host_time(struct pvpmu_counter *counter, int idx,
-				    u64 count)
+static void pvpmu_account_host_time(struct pvpmu_counter *counter, u64 count,
+				    const struct pvpmu_reading *reading)
 {
 	u64 span = pvpmu_event_time(counter->event) - counter->since;
-	u64 enabled, running, d_enabled, d_running, lost;
+	u64 d_enabled, d_running, lost;
 
-	/* Without new event time there is nothing to share out yet. */
-	if (!span)
-		return;
-
-	enabled = pvpmu_read(MSR_KVM_PVPMU_ENABLED_NS(idx));
-	running = pvpmu_read(MSR_KVM_PVPMU_RUNNING_NS(idx));
-	d_enabled = enabled - counter->enabled;
-	d_running = min(running - counter->running, d_enabled);
-	counter->enabled = enabled;
-	counter->running = running;
+	d_enabled = reading->enabled - counter->enabled;
+	d_running = min(reading->running - counter->running, d_enabled);
+	counter->enabled = reading->enabled;
+	counter->running = reading->running;
 
 	if (d_enabled)
 		lost = mul_u64_u64_div_u64(span, d_enabled - d_running, d_enabled);
@@ -209,6 +103,111 @@ static void pvpmu_account_host_time(struct pvpmu_counter *counter, int idx,
 	pvpmu_lose_time(counter, lost);
 }
 
+static bool pvpmu_is_perf_backed(u64 evtsel)
+{
+	return FIELD_GET(KVM_PVPMU_EVTSEL_CLASS, evtsel) != KVM_PVPMU_CLASS_PV;
+}
+
+/* By registers, each of the times is an exit: only where they are of use. */
+static void pvpmu_account_time(struct pvpmu_cpu *cpu, int idx, u64 count,
+			       struct pvpmu_reading *reading)
+{
+	struct pvpmu_counter *counter = &cpu->counters[idx];
+
+	/* Without new event time there is nothing to share out yet. */
+	if (!pvpmu_is_perf_backed(counter->evtsel) ||
+	    pvpmu_event_time(counter->event) == counter->since)
+		return;
+
+	if (!cpu->page) {
+		reading->enabled = pvpmu_read(MSR_KVM_PVPMU_ENABLED_NS(idx));
+		reading->running = pvpmu_read(MSR_KVM_PVPMU_RUNNING_NS(idx));
+	}
+	pvpmu_account_host_time(counter, count, reading);
+}
+
+/* The same reading for an NMI and what it interrupts counts once. */
+static u64 pvpmu_advance(struct perf_event *event, u64 now, u64 mask)
+{
+	s64 prev = local64_read(&event->hw.prev_count);
+	u64 delta;
+
+	do {
+		delta = (now - prev) & mask;
+		/* A reading that is older than the other's: nothing is new. */
+		if (delta > mask / 2)
+			return 0;
+	} while (!local64_try_cmpxchg(&event->hw.prev_count, &prev, now));
+
+	return delta;
+}
+
+/* Events that read a total. */
+
+static bool pvpmu_reads_total(struct perf_event *event)
+{
+	return event->hw.idx == PVPMU_IDX_TOTAL;
+}
+
+static unsigned int pvpmu_event_number(struct perf_event *event)
+{
+	return FIELD_GET(KVM_PVPMU_EVTSEL_EVENT, event->hw.config_base);
+}
+
+static void pvpmu_restart(struct pvpmu_cpu *cpu);
+
+/*
+ * Program everything anew, unless an NMI found it: then what comes next does.
+ * Not on a CPU that has given up its page, and not twice.
+ */
+static void pvpmu_recover(struct pvpmu_cpu *cpu)
+{
+	if (!in_nmi() && cpu->ready && !cpu->restarting)
+		pvpmu_restart(cpu);
+}
+
+static u64 pvpmu_total(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	u64 total;
+
+	if (!pvpmu_read_total(cpu, pvpmu_event_number(event), &total)) {
+		pvpmu_recover(cpu);
+		pvpmu_read_total(cpu, pvpmu_event_number(event), &total);
+	}
+	return total;
+}
+
+static void pvpmu_fold_total(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	u64 delta;
+
+	if (!cpu->ready)
+		return;
+
+	delta = pvpmu_advance(event, pvpmu_total(cpu, event), U64_MAX);
+	local64_add(delta, &event->count);
+	/* Where a time without a host that counts would begin. */
+	if (!in_nmi())
+		local64_set(&event->hw.period_left, pvpmu_event_time(event));
+}
+
+/*
+ * Nobody kept the page up to date for a while; it goes on from where it was.
+ * On a CPU that was away, all was folded before, or starts only now.
+ */
+static void pvpmu_restart_total(struct pvpmu_cpu *cpu, struct perf_event *event,
+				bool was_away)
+{
+	u64 now = pvpmu_event_time(event);
+
+	if (was_away)
+		local64_set(&event->hw.prev_count, pvpmu_total(cpu, event));
+	event->total_time_running -= now - local64_read(&event->hw.period_left);
+	local64_set(&event->hw.period_left, now);
+}
+
+/* Events that have a counter. */
+
 /*
  * Program everything that should run anew: the registers were reset behind the
  * driver's back.  What was counted since the last reading is lost, and so is
@@ -216,137 +215,215 @@ static void pvpmu_account_host_time(struct pvpmu_counter *counter, int idx,
  */
 static void pvpmu_restart(struct pvpmu_cpu *cpu)
 {
-	struct pvpmu_counter *counter;
+	bool was_away = !cpu->ready;
+	struct perf_event *event;
 	int i;
 
+	cpu->restarting = true;
 	pvpmu_reset_registers(cpu);
 
 	for_each_set_bit(i, &cpu->wanted, KVM_PVPMU_MAX_COUNTERS) {
-		counter = &cpu->counters[i];
-		pvpmu_lose_all_time(counter);
-		local64_set(&counter->event->hw.prev_count, counter->value);
-		pvpmu_set_evtsel(counter, i, counter->event->hw.config_base);
+		event = cpu->counters[i].event;
+		pvpmu_lose_all_time(&cpu->counters[i]);
+		local64_set(&event->hw.prev_count, cpu->counters[i].value);
+		pvpmu_set_evtsel(cpu, i, event->hw.config_base);
+		if (is_sampling_event(event))
+			pvpmu_load_period(cpu, event);
 	}
-	pvpmu_apply_wanted(cpu);
+	list_for_each_entry(event, &cpu->totals, active_entry)
+		pvpmu_restart_total(cpu, event, was_away);
+
+	if (!cpu->disabled && !pvpmu_set_ctrl(cpu, cpu->wanted))
+		pvpmu_shut_down();
+	cpu->restarting = false;
 }
 
-/*
- * A VMM that does not carry the registers leaves them reset after a migration.
- * Then COUNTER is 0, else it rarely is: only a 0 is worth the second look.
- */
-static bool pvpmu_was_reset(struct pvpmu_counter *counter, int idx, u64 value)
+static void pvpmu_apply_wanted(struct pvpmu_cpu *cpu)
 {
-	return !value && pvpmu_read(MSR_KVM_PVPMU_EVTSEL(idx)) != counter->evtsel;
-}
-
-static bool pvpmu_is_perf_backed(u64 evtsel)
-{
-	return FIELD_GET(KVM_PVPMU_EVTSEL_CLASS, evtsel) != KVM_PVPMU_CLASS_PV;
-}
-
-static u64 pvpmu_read_delta(struct perf_event *event, u64 *now)
-{
-	struct hw_perf_event *hwc = &event->hw;
-	s64 prev = local64_read(&hwc->prev_count);
-
-	/* An NMI may read the same event in between. */
-	do {
-		*now = pvpmu_read(MSR_KVM_PVPMU_COUNTER(hwc->idx));
-	} while (!local64_try_cmpxchg(&hwc->prev_count, &prev, *now));
-
-	return (*now - prev) & GENMASK_ULL(KVM_PVPMU_COUNTER_WIDTH - 1, 0);
+	if (!cpu->disabled && cpu->ready && !pvpmu_set_ctrl(cpu, cpu->wanted))
+		pvpmu_recover(cpu);
 }
 
 /* Add to the event what its counter has counted since the last call. */
-static void pvpmu_fold(struct pvpmu_cpu *cpu, int idx)
+void pvpmu_fold_reading(struct pvpmu_cpu *cpu, int idx,
+			struct pvpmu_reading *reading)
 {
-	struct pvpmu_counter *counter = &cpu->counters[idx];
-	u64 now, delta;
+	u64 mask = cpu->page ? U64_MAX : PVPMU_COUNTER_MASK;
+	struct perf_event *event = cpu->counters[idx].event;
+	u64 delta = pvpmu_advance(event, reading->count, mask);
 
-	delta = pvpmu_read_delta(counter->event, &now);
-
-	if (unlikely(pvpmu_was_reset(counter, idx, now))) {
-		/* An NMI leaves it to the next reading, which finds 0 again. */
-		if (in_nmi())
-			return;
-		pvpmu_lose_all_time(counter);
-		pvpmu_restart(cpu);
-		return;
-	}
-
-	local64_add(delta, &counter->event->count);
+	local64_add(delta, &event->count);
+	if (is_sampling_event(event))
+		local64_sub(delta, &event->hw.period_left);
 
 	/* The times are not for NMIs: the code that they interrupt uses them. */
-	if (!in_nmi() && pvpmu_is_perf_backed(counter->evtsel))
-		pvpmu_account_host_time(counter, idx, delta);
+	if (!in_nmi())
+		pvpmu_account_time(cpu, idx, delta, reading);
+}
+
+static void pvpmu_fold(struct pvpmu_cpu *cpu, int idx)
+{
+	struct pvpmu_reading reading;
+
+	if (!pvpmu_read_counter(cpu, idx, &reading)) {
+		pvpmu_recover(cpu);
+		return;
+	}
+	pvpmu_fold_reading(cpu, idx, &reading);
 	if (!(cpu->ctrl & BIT(idx)))
 		cpu->ran &= ~BIT(idx);
 }
 
 /* struct pmu: counting */
 
+static void pvpmu_disable(struct pvpmu_cpu *cpu)
+{
+	cpu->disabled++;
+	barrier();
+}
+
+/* An interrupt that came meanwhile left its work to this. */
+static void pvpmu_enable(struct pvpmu_cpu *cpu)
+{
+	do {
+		pvpmu_handle_waiting(cpu);
+		barrier();
+		cpu->disabled--;
+		pvpmu_apply_wanted(cpu);
+		barrier();
+	} while (READ_ONCE(cpu->pmi_waits) && !cpu->disabled && ++cpu->disabled);
+}
+
 static void pvpmu_pmu_enable(struct pmu *pmu)
 {
-	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
-
-	cpu->disabled--;
-	pvpmu_apply_wanted(cpu);
+	pvpmu_enable(this_cpu_ptr(&pvpmu_cpus));
 }
 
 /* The counters run on until one is stopped: often none is. */
 static void pvpmu_pmu_disable(struct pmu *pmu)
 {
-	this_cpu_inc(pvpmu_cpus.disabled);
+	pvpmu_disable(this_cpu_ptr(&pvpmu_cpus));
+}
+
+static void pvpmu_start_total(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	local64_set(&event->hw.period_left, pvpmu_event_time(event));
+	if (cpu->ready)
+		local64_set(&event->hw.prev_count, pvpmu_total(cpu, event));
+	list_add(&event->active_entry, &cpu->totals);
+}
+
+static void pvpmu_start_counter(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	struct pvpmu_counter *counter = &cpu->counters[event->hw.idx];
+	int idx = event->hw.idx;
+
+	counter->since = pvpmu_event_time(event);
+	local64_set(&event->hw.prev_count, counter->value);
+	pvpmu_set_evtsel(cpu, idx, event->hw.config_base);
+	if (is_sampling_event(event))
+		pvpmu_load_period(cpu, event);
+	cpu->wanted |= BIT(idx);
 }
 
 static void pvpmu_event_start(struct perf_event *event, int flags)
 {
 	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
-	struct pvpmu_counter *counter = &cpu->counters[event->hw.idx];
-	int idx = event->hw.idx;
 
 	lockdep_assert_irqs_disabled();
 
 	if (WARN_ON_ONCE(!(event->hw.state & PERF_HES_STOPPED)))
 		return;
-	if (unlikely(!cpu->ready))
-		pvpmu_restart(cpu);
 
+	pvpmu_disable(cpu);
+	if (unlikely(!cpu->ready && !cpu->away))
+		pvpmu_restart(cpu);
 	event->hw.state = 0;
-	counter->since = pvpmu_event_time(event);
-	local64_set(&event->hw.prev_count, counter->value);
-	pvpmu_set_evtsel(counter, idx, event->hw.config_base);
-	cpu->wanted |= BIT(idx);
-	pvpmu_apply_wanted(cpu);
+	if (pvpmu_reads_total(event))
+		pvpmu_start_total(cpu, event);
+	else
+		pvpmu_start_counter(cpu, event);
+	pvpmu_enable(cpu);
+}
+
+static void pvpmu_stop_total(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	pvpmu_fold_total(cpu, event);
+	list_del(&event->active_entry);
+}
+
+/* Also by an NMI, for an event that interrupts too often. */
+static void pvpmu_stop_counter(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	int idx = event->hw.idx;
+
+	cpu->wanted &= ~BIT(idx);
+	if (cpu->ctrl & BIT(idx) &&
+	    !pvpmu_set_ctrl(cpu, cpu->disabled > 1 ? 0 : cpu->wanted))
+		pvpmu_recover(cpu);
+	if (cpu->ran & BIT(idx)) {
+		pvpmu_fold(cpu, idx);
+		cpu->counters[idx].value = local64_read(&event->hw.prev_count);
+	}
 }
 
 static void pvpmu_event_stop(struct perf_event *event, int flags)
 {
 	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
-	int idx = event->hw.idx;
-
-	lockdep_assert_irqs_disabled();
 
 	if (event->hw.state & PERF_HES_STOPPED)
 		return;
 
-	cpu->wanted &= ~BIT(idx);
-	if (cpu->ctrl & BIT(idx))
-		pvpmu_set_ctrl(cpu, cpu->disabled ? 0 : cpu->wanted);
-	if (cpu->ran & BIT(idx)) {
-		pvpmu_fold(cpu, idx);
-		cpu->counters[idx].value = local64_read(&event->hw.prev_count);
-	}
+	pvpmu_disable(cpu);
+	if (pvpmu_reads_total(event))
+		pvpmu_stop_total(cpu, event);
+	else
+		pvpmu_stop_counter(cpu, event);
 	event->hw.state |= PERF_HES_STOPPED | PERF_HES_UPTODATE;
+	pvpmu_enable(cpu);
 }
 
 static void pvpmu_event_read(struct perf_event *event)
 {
 	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
 
-	if (!(event->hw.state & PERF_HES_STOPPED) &&
-	    cpu->ran & BIT(event->hw.idx))
+	if (event->hw.state & PERF_HES_STOPPED)
+		return;
+	if (pvpmu_reads_total(event))
+		pvpmu_fold_total(cpu, event);
+	else if (cpu->ran & BIT(event->hw.idx))
 		pvpmu_fold(cpu, event->hw.idx);
+}
+
+/*
+ * While perf reads a group, one exit brings all of its counters' entries up to
+ * date.  While it schedules a group in, nothing is to run, as with any PMU.
+ */
+static void pvpmu_start_txn(struct pmu *pmu, unsigned int flags)
+{
+	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
+
+	cpu->txn_fresh = false;
+	cpu->txn = flags;
+	if (flags == PERF_PMU_TXN_ADD)
+		perf_pmu_disable(pmu);
+}
+
+static void pvpmu_end_txn(struct pmu *pmu)
+{
+	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
+	unsigned int flags = cpu->txn;
+
+	cpu->txn = 0;
+	cpu->txn_fresh = false;
+	if (flags == PERF_PMU_TXN_ADD)
+		perf_pmu_enable(pmu);
+}
+
+static int pvpmu_commit_txn(struct pmu *pmu)
+{
+	pvpmu_end_txn(pmu);
+	return 0;
 }
 
 /*
@@ -371,18 +448,37 @@ static int pvpmu_find_counter(struct pvpmu_cpu *cpu, u64 evtsel)
 	return free ? __ffs(free) : -EAGAIN;
 }
 
+/* Neither a counter nor an exit, for what KVM counts and nobody samples. */
+static bool pvpmu_needs_counter(struct perf_event *event)
+{
+	return !(pvpmu_model.cap & KVM_PVPMU_CAP_PAGE) ||
+	       is_sampling_event(event) ||
+	       pvpmu_is_perf_backed(event->hw.config_base);
+}
+
+static int pvpmu_assign_counter(struct pvpmu_cpu *cpu, struct perf_event *event)
+{
+	int idx = PVPMU_IDX_TOTAL;
+
+	if (pvpmu_needs_counter(event)) {
+		idx = pvpmu_find_counter(cpu, event->hw.config_base);
+		if (idx < 0)
+			return idx;
+		cpu->counters[idx].event = event;
+		cpu->used |= BIT(idx);
+	}
+	event->hw.idx = idx;
+	return 0;
+}
+
 static int pvpmu_event_add(struct perf_event *event, int flags)
 {
-	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
-	int idx = pvpmu_find_counter(cpu, event->hw.config_base);
+	int ret = pvpmu_assign_counter(this_cpu_ptr(&pvpmu_cpus), event);
 
-	if (idx < 0)
-		return idx;
+	if (ret)
+		return ret;
 
-	event->hw.idx = idx;
 	event->hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE;
-	cpu->counters[idx].event = event;
-	cpu->used |= BIT(idx);
 
 	if (flags & PERF_EF_START)
 		pvpmu_event_start(event, PERF_EF_RELOAD);
@@ -397,8 +493,10 @@ static void pvpmu_event_del(struct perf_event *event, int flags)
 	int idx = event->hw.idx;
 
 	pvpmu_event_stop(event, PERF_EF_UPDATE);
-	cpu->used &= ~BIT(idx);
-	cpu->counters[idx].event = NULL;
+	if (idx != PVPMU_IDX_TOTAL) {
+		cpu->used &= ~BIT(idx);
+		cpu->counters[idx].event = NULL;
+	}
 	event->hw.idx = -1;
 
 	perf_event_update_userpage(event);
@@ -445,11 +543,20 @@ static int pvpmu_check_filters(struct perf_event_attr *attr, int config)
 	return attr->exclude_user ? -EINVAL : 0;
 }
 
+/* What pvpmu itself causes is never sampled: it would feed on itself. */
+static bool pvpmu_is_own_event(int config)
+{
+	return config == PVPMU_CONFIG(KVM_PVPMU_CLASS_PV,
+				      KVM_PVPMU_PV_SELF_EXITS) ||
+	       config == PVPMU_CONFIG(KVM_PVPMU_CLASS_PV,
+				      KVM_PVPMU_PV_SELF_PMIS);
+}
+
 /*
- * No sampling without overflow interrupts.  For cycles, perf has a substitute
- * that it takes when the event does not exist.
+ * Without overflow interrupts there is a substitute for cycles, which perf
+ * takes when the event does not exist.
  */
-static int pvpmu_check_sampling(struct perf_event *event)
+static int pvpmu_check_sampling(struct perf_event *event, int config)
 {
 	struct perf_event_attr *attr = &event->attr;
 
@@ -457,6 +564,11 @@ static int pvpmu_check_sampling(struct perf_event *event)
 		return -EOPNOTSUPP;
 	if (!is_sampling_event(event))
 		return 0;
+	if (pvpmu_is_own_event(config))
+		return -EOPNOTSUPP;
+	if (pvpmu_can_interrupt())
+		return !attr->freq && attr->sample_period > PVPMU_COUNTER_MASK ?
+			-EINVAL : 0;
 	if (attr->type == PERF_TYPE_HARDWARE &&
 	    attr->config == PERF_COUNT_HW_CPU_CYCLES)
 		return -ENOENT;
@@ -464,20 +576,22 @@ static int pvpmu_check_sampling(struct perf_event *event)
 	return -EOPNOTSUPP;
 }
 
+static bool pvpmu_takes_counter(struct perf_event *event, struct pmu *pmu)
+{
+	return event->pmu == pmu && pvpmu_needs_counter(event);
+}
+
 /* A group that is larger than the PMU could never be scheduled. */
 static int pvpmu_check_group(struct perf_event *event)
 {
 	struct perf_event *sibling, *leader = event->group_leader;
-	unsigned int nr = 1;
+	unsigned int nr = pvpmu_needs_counter(event);
 
 	if (leader == event)
 		return 0;
-	if (leader->pmu == event->pmu)
-		nr++;
-	for_each_sibling_event(sibling, leader) {
-		if (sibling->pmu == event->pmu)
-			nr++;
-	}
+	nr += pvpmu_takes_counter(leader, event->pmu);
+	for_each_sibling_event(sibling, leader)
+		nr += pvpmu_takes_counter(sibling, event->pmu);
 
 	return nr > pvpmu_model.counters ? -EINVAL : 0;
 }
@@ -491,8 +605,11 @@ static int pvpmu_event_setup(struct perf_event *event, int config)
 		evtsel |= KVM_PVPMU_EVTSEL_USR;
 	if (!attr->exclude_kernel)
 		evtsel |= KVM_PVPMU_EVTSEL_OS;
+	if (is_sampling_event(event))
+		evtsel |= KVM_PVPMU_EVTSEL_INT;
 
 	event->hw.config_base = evtsel;
+	event->hw.event_base = 0;	/* the count at the last sample */
 	event->hw.idx = -1;
 	return pvpmu_check_group(event);
 }
@@ -507,7 +624,7 @@ static int pvpmu_event_init(struct perf_event *event)
 	if (!pvpmu_config_countable(config))
 		return -ENOENT;
 
-	ret = pvpmu_check_sampling(event);
+	ret = pvpmu_check_sampling(event, config);
 	if (ret)
 		return ret;
 	ret = pvpmu_check_filters(&event->attr, config);
@@ -527,7 +644,6 @@ static int pvpmu_event_init_forward(struct perf_event *event)
 }
 
 static struct pmu pvpmu_pmu = {
-	.capabilities	= PERF_PMU_CAP_NO_INTERRUPT,
 	.attr_groups	= pvpmu_attr_groups,
 	.task_ctx_nr	= perf_hw_context,
 	.pmu_enable	= pvpmu_pmu_enable,
@@ -538,6 +654,9 @@ static struct pmu pvpmu_pmu = {
 	.start		= pvpmu_event_start,
 	.stop		= pvpmu_event_stop,
 	.read		= pvpmu_event_read,
+	.start_txn	= pvpmu_start_txn,
+	.commit_txn	= pvpmu_commit_txn,
+	.cancel_txn	= pvpmu_end_txn,
 };
 
 /* CPUs that come and go */
@@ -548,36 +667,45 @@ static struct pmu pvpmu_pmu = {
  */
 void kvm_pvpmu_guest_online(void)
 {
-	lockdep_assert_irqs_disabled();
-
-	if (pvpmu_model.counters)
-		pvpmu_restart(this_cpu_ptr(&pvpmu_cpus));
-}
-
-/*
- * Called before a CPU goes away, and on shutdown, when the next kernel must
- * find the counters at rest.
- */
-void kvm_pvpmu_guest_offline(bool shutdown)
-{
 	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
-	int i;
+
+	lockdep_assert_irqs_disabled();
 
 	if (!pvpmu_model.counters)
 		return;
 
-	wrmsrl_safe(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
-	cpu->ctrl = 0;
+	cpu->away = false;
+	pvpmu_restart(cpu);
+}
+
+/*
+ * Called before a CPU goes away, and on shutdown, when the next kernel must
+ * find the counters at rest and have its memory for itself.
+ */
+void kvm_pvpmu_guest_offline(bool shutdown)
+{
+	struct pvpmu_cpu *cpu = this_cpu_ptr(&pvpmu_cpus);
+	unsigned long running = cpu->wanted & cpu->ran;
+	struct perf_event *event;
+	int i;
+
+	if (!pvpmu_model.counters)
+		return;
 	if (shutdown) {
-		WRITE_ONCE(pvpmu_gone, true);
+		pvpmu_release_registers(cpu);
+		pvpmu_shut_down();
 		return;
 	}
 
-	for_each_set_bit(i, &cpu->wanted, KVM_PVPMU_MAX_COUNTERS) {
-		if (cpu->ran & BIT(i))
-			pvpmu_fold(cpu, i);
-	}
-	cpu->ready = false;
+	pvpmu_disable(cpu);
+	pvpmu_set_ctrl(cpu, 0);
+	for_each_set_bit(i, &running, KVM_PVPMU_MAX_COUNTERS)
+		pvpmu_fold(cpu, i);
+	list_for_each_entry(event, &cpu->totals, active_entry)
+		pvpmu_fold_total(cpu, event);
+	pvpmu_release_registers(cpu);
+	cpu->away = true;
+	pvpmu_enable(cpu);
 }
 
 /* Probe */
@@ -647,6 +775,8 @@ static int __init pvpmu_register(void)
 
 	/* core.c has cleared x86_pmu where it found no hardware. */
 	pvpmu_is_cpu_pmu = !x86_pmu.handle_irq;
+	if (!pvpmu_init_sampling())
+		pvpmu_pmu.capabilities |= PERF_PMU_CAP_NO_INTERRUPT;
 
 	if (pvpmu_is_cpu_pmu) {
 		pvpmu_cpu_pmu = pvpmu_pmu;
@@ -661,6 +791,15 @@ static int __init pvpmu_register(void)
 	if (ret && pvpmu_is_cpu_pmu)
 		perf_pmu_unregister(&pvpmu_cpu_pmu);
 	return ret;
+}
+
+static void __init pvpmu_start_boot_cpu(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	pvpmu_reset_registers(this_cpu_ptr(&pvpmu_cpus));
+	local_irq_restore(flags);
 }
 
 static int __init pvpmu_init(void)
@@ -679,7 +818,8 @@ static int __init pvpmu_init(void)
 	pvpmu_probe_class(KVM_PVPMU_CLASS_CACHE);
 	pvpmu_model.countable[KVM_PVPMU_CLASS_PV] =
 		pvpmu_model.offered[KVM_PVPMU_CLASS_PV];
-	pvpmu_reset_registers(this_cpu_ptr(&pvpmu_cpus));
+	pvpmu_alloc_pages();
+	pvpmu_start_boot_cpu();
 
 	ret = pvpmu_register();
 	if (ret) {
@@ -687,8 +827,9 @@ static int __init pvpmu_init(void)
 		return ret;
 	}
 
-	pr_info("%u counters of %llu bits%s\n", pvpmu_model.counters,
+	pr_info("%u counters of %llu bits%s%s\n", pvpmu_model.counters,
 		FIELD_GET(KVM_PVPMU_CAP_WIDTH, pvpmu_model.cap),
+		pvpmu_can_interrupt() ? ", sampling" : "",
 		pvpmu_is_cpu_pmu ? ", serving as the cpu PMU" : "");
 	return 0;
 }

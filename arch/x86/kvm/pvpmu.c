@@ -13,6 +13,8 @@
 #include <linux/nospec.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
+#include "cpuid.h"
+#include "irq.h"
 #include "pvpmu.h"
 
 #define CREATE_TRACE_POINTS
@@ -37,16 +39,16 @@ DEFINE_STATIC_KEY_FALSE(kvm_pvpmu_enabled);
 					 PVPMU_CACHE(DTLB) | PVPMU_CACHE(ITLB) | \
 					 PVPMU_CACHE(BPU))
 
-/* Features that need the page, overflow or raw events come with those. */
-#define PVPMU_CAP_VALID			(KVM_PVPMU_CAP_VERSION | \
-					 KVM_PVPMU_CAP_COUNTERS | \
-					 KVM_PVPMU_CAP_WIDTH)
-
 #define PVPMU_EVTSEL_VALID		(KVM_PVPMU_EVTSEL_EVENT | \
 					 KVM_PVPMU_EVTSEL_CLASS | \
 					 KVM_PVPMU_EVTSEL_USR | \
 					 KVM_PVPMU_EVTSEL_OS | \
+					 KVM_PVPMU_EVTSEL_INT | \
 					 KVM_PVPMU_EVTSEL_EN)
+
+/* An interrupt for each of these would be the next one's cause. */
+#define PVPMU_OWN_EVENTS		(BIT_ULL(KVM_PVPMU_PV_SELF_EXITS) | \
+					 BIT_ULL(KVM_PVPMU_PV_SELF_PMIS))
 
 static bool __read_mostly enable_pvpmu;
 module_param_named(pvpmu, enable_pvpmu, bool, 0444);
@@ -73,6 +75,10 @@ MODULE_PARM_DESC(pvpmu_events_pv, "Mask of KVM's own events that a VM may have")
 static bool __read_mostly allow_host_load;
 module_param_named(pvpmu_host_load, allow_host_load, bool, 0444);
 MODULE_PARM_DESC(pvpmu_host_load, "Let VMs see steal time and host preemptions");
+
+static bool __read_mostly allow_raw;
+module_param_named(pvpmu_raw, allow_raw, bool, 0444);
+MODULE_PARM_DESC(pvpmu_raw, "Let VMMs allow raw event codes to their VMs");
 
 /* The module and the model. */
 
@@ -102,6 +108,8 @@ static void check_parameters(void)
 		allowed_pv &= ~PVPMU_HOST_LOAD;
 	if (!sched_info_on())
 		allowed_pv &= ~BIT_ULL(KVM_PVPMU_PV_STEAL_NS);
+
+	kvm_pvpmu_check_limits();
 }
 
 void __init kvm_pvpmu_init(void)
@@ -111,12 +119,14 @@ void __init kvm_pvpmu_init(void)
 	BUILD_BUG_ON(MSR_KVM_PVPMU_RAW(KVM_PVPMU_MAX_COUNTERS - 1) !=
 		     MSR_KVM_PVPMU_LAST);
 	BUILD_BUG_ON(PVPMU_ALL_PV >> KVM_PVPMU_PV_MAX);
-	BUILD_BUG_ON(KVM_PVPMU_COUNTER_WIDTH >= 64);
+	BUILD_BUG_ON(KVM_PVPMU_COUNTER_WIDTH >= 63);
+	BUILD_BUG_ON(sizeof(struct kvm_pvpmu_page) != KVM_PVPMU_PAGE_SIZE);
 
 	if (!enable_pvpmu)
 		return;
 
 	check_parameters();
+	kvm_pvpmu_init_time();
 	static_branch_enable(&kvm_pvpmu_enabled);
 
 	r = kvm_pvpmu_register_host_pmu();
@@ -133,17 +143,24 @@ void __exit kvm_pvpmu_exit(void)
 	static_branch_disable(&kvm_pvpmu_enabled);
 }
 
-static u64 make_cap(unsigned int counters)
+static u64 make_cap(u64 counters, u64 features)
 {
-	return KVM_PVPMU_VERSION |
+	return KVM_PVPMU_VERSION | features |
 	       counters << KVM_PVPMU_CAP_COUNTERS_SHIFT |
 	       KVM_PVPMU_COUNTER_WIDTH << KVM_PVPMU_CAP_WIDTH_SHIFT;
+}
+
+static u64 allowed_features(void)
+{
+	return KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW |
+	       (allow_raw ? KVM_PVPMU_CAP_RAW : 0);
 }
 
 void kvm_pvpmu_init_vm(struct kvm *kvm)
 {
 	kvm->arch.pvpmu = (struct kvm_pvpmu_model) {
-		.cap = make_cap(default_counters),
+		.cap = make_cap(default_counters, KVM_PVPMU_CAP_PAGE |
+						  KVM_PVPMU_CAP_OVERFLOW),
 		.events_hw = allowed_hw,
 		.events_cache = allowed_cache,
 		.events_pv = allowed_pv,
@@ -154,12 +171,27 @@ static bool is_valid_model(const struct kvm_pvpmu_model *model)
 {
 	u64 counters = (model->cap & KVM_PVPMU_CAP_COUNTERS) >>
 		       KVM_PVPMU_CAP_COUNTERS_SHIFT;
+	u64 features = model->cap & allowed_features();
 
 	return counters && counters <= KVM_PVPMU_MAX_COUNTERS &&
-	       model->cap == make_cap(counters) &&
+	       model->cap == make_cap(counters, features) &&
 	       !(model->events_hw & ~allowed_hw) &&
 	       !(model->events_cache & ~allowed_cache) &&
 	       !(model->events_pv & ~allowed_pv);
+}
+
+/* Without a local APIC in the kernel there is nothing that can interrupt. */
+static int settle_model(struct kvm *kvm)
+{
+	struct kvm_pvpmu_model *model = &kvm->arch.pvpmu;
+
+	if (irqchip_in_kernel(kvm))
+		return 0;
+	if (model->is_chosen)
+		return model->cap & KVM_PVPMU_CAP_OVERFLOW ? -EINVAL : 0;
+
+	model->cap &= ~KVM_PVPMU_CAP_OVERFLOW;
+	return 0;
 }
 
 int kvm_pvpmu_set_model(struct kvm *kvm, const u64 *args)
@@ -169,6 +201,7 @@ int kvm_pvpmu_set_model(struct kvm *kvm, const u64 *args)
 		.events_hw = args[1],
 		.events_cache = args[2],
 		.events_pv = args[3],
+		.is_chosen = true,
 	};
 	int r = -EBUSY;
 
@@ -186,7 +219,7 @@ int kvm_pvpmu_set_model(struct kvm *kvm, const u64 *args)
 
 /*
  * All that a VMM has to save.  GLOBAL_STATUS_CLR is an action, not state, and
- * the registers of features that this version lacks hold nothing.
+ * the registers of the perf clock, which this version lacks, hold nothing.
  */
 unsigned int kvm_pvpmu_list_msrs(u32 *msrs)
 {
@@ -197,11 +230,13 @@ unsigned int kvm_pvpmu_list_msrs(u32 *msrs)
 
 	for (i = MSR_KVM_PVPMU_CAP; i <= MSR_KVM_PVPMU_GLOBAL_STATUS; i++)
 		msrs[n++] = i;
+	msrs[n++] = MSR_KVM_PVPMU_PAGE;
 	for (i = 0; i < KVM_PVPMU_MAX_COUNTERS; i++) {
 		msrs[n++] = MSR_KVM_PVPMU_EVTSEL(i);
 		msrs[n++] = MSR_KVM_PVPMU_COUNTER(i);
 		msrs[n++] = MSR_KVM_PVPMU_ENABLED_NS(i);
 		msrs[n++] = MSR_KVM_PVPMU_RUNNING_NS(i);
+		msrs[n++] = MSR_KVM_PVPMU_RAW(i);
 	}
 	return n;
 }
@@ -213,11 +248,18 @@ static u64 counters_mask(struct kvm_vcpu *vcpu)
 	return BIT_ULL(kvm_pvpmu_nr_counters(vcpu->kvm)) - 1;
 }
 
+static bool has_feature(struct kvm_vcpu *vcpu, u64 feature)
+{
+	return vcpu->kvm->arch.pvpmu.cap & feature;
+}
+
 static u64 status_mask(struct kvm_vcpu *vcpu)
 {
 	u64 counters = counters_mask(vcpu);
 
-	return counters | counters << KVM_PVPMU_STATUS_ERROR_SHIFT;
+	return counters | counters << KVM_PVPMU_STATUS_ERROR_SHIFT |
+	       (has_feature(vcpu, KVM_PVPMU_CAP_OVERFLOW) ?
+		KVM_PVPMU_STATUS_THROTTLED : 0);
 }
 
 /*
@@ -256,11 +298,24 @@ static bool is_offered_event(struct kvm_vcpu *vcpu, u64 evtsel)
 		return model->events_hw & BIT_ULL(event);
 	case KVM_PVPMU_CLASS_CACHE:
 		return model->events_cache & BIT_ULL(event);
+	case KVM_PVPMU_CLASS_RAW:
+		return has_feature(vcpu, KVM_PVPMU_CAP_RAW) && !event;
 	case KVM_PVPMU_CLASS_PV:
 		return model->events_pv & BIT_ULL(event);
 	default:
 		return false;
 	}
+}
+
+static bool may_interrupt(struct kvm_vcpu *vcpu, u64 evtsel)
+{
+	u64 class = (evtsel & KVM_PVPMU_EVTSEL_CLASS) >>
+		    KVM_PVPMU_EVTSEL_CLASS_SHIFT;
+
+	if (!has_feature(vcpu, KVM_PVPMU_CAP_OVERFLOW))
+		return false;
+	return class != KVM_PVPMU_CLASS_PV ||
+	       !(PVPMU_OWN_EVENTS & BIT_ULL(evtsel & KVM_PVPMU_EVTSEL_EVENT));
 }
 
 /* KVM's own events do not know the guest's mode: USR and OS come together. */
@@ -278,12 +333,25 @@ static bool is_valid_mode(u64 evtsel)
 }
 
 /* 0 is the reset value, whatever events the VM has. */
-static bool is_valid_evtsel(struct kvm_vcpu *vcpu, u64 evtsel)
+bool kvm_pvpmu_is_valid_evtsel(struct kvm_vcpu *vcpu, u64 evtsel)
 {
 	if (!evtsel)
 		return true;
-	return !(evtsel & ~PVPMU_EVTSEL_VALID) &&
-	       is_offered_event(vcpu, evtsel) && is_valid_mode(evtsel);
+	if (evtsel & ~PVPMU_EVTSEL_VALID || !is_offered_event(vcpu, evtsel) ||
+	    !is_valid_mode(evtsel))
+		return false;
+	return !(evtsel & KVM_PVPMU_EVTSEL_INT) || may_interrupt(vcpu, evtsel);
+}
+
+bool kvm_pvpmu_is_valid_raw(struct kvm_vcpu *vcpu, u64 raw)
+{
+	u64 valid = ARCH_PERFMON_EVENTSEL_EVENT | ARCH_PERFMON_EVENTSEL_UMASK;
+
+	if (!has_feature(vcpu, KVM_PVPMU_CAP_RAW))
+		return !raw;
+	if (boot_cpu_has(X86_FEATURE_SVM))
+		valid |= AMD64_EVENTSEL_EVENT;
+	return !(raw & ~valid);
 }
 
 static int set_evtsel(struct kvm_vcpu *vcpu, unsigned int idx,
@@ -291,7 +359,7 @@ static int set_evtsel(struct kvm_vcpu *vcpu, unsigned int idx,
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 
-	if (!is_valid_evtsel(vcpu, msr_info->data))
+	if (!kvm_pvpmu_is_valid_evtsel(vcpu, msr_info->data))
 		return 1;
 
 	pvpmu->counters[idx].evtsel = msr_info->data;
@@ -310,8 +378,23 @@ static int set_value(struct kvm_vcpu *vcpu, unsigned int idx,
 	if (what == PVPMU_COUNT && data >> KVM_PVPMU_COUNTER_WIDTH)
 		return 1;
 
+	/* What was counted until now may have overflowed. */
+	kvm_pvpmu_read_value(vcpu, idx, what);
 	counter->base[what] = data;
 	counter->rebase |= BIT(what);
+	return 0;
+}
+
+static int set_raw(struct kvm_vcpu *vcpu, unsigned int idx,
+		   struct msr_data *msr_info)
+{
+	if (!has_feature(vcpu, KVM_PVPMU_CAP_RAW))
+		return access_absent(msr_info);
+	if (!kvm_pvpmu_is_valid_raw(vcpu, msr_info->data))
+		return 1;
+
+	vcpu->arch.pvpmu->counters[idx].raw = msr_info->data;
+	vcpu->arch.pvpmu->retry |= BIT(idx);
 	return 0;
 }
 
@@ -337,6 +420,8 @@ static int set_counter_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	case MSR_KVM_PVPMU_RUNNING_NS(0):
 		return msr_info->host_initiated ?
 		       set_value(vcpu, idx, PVPMU_RUNNING, data) : 1;
+	case MSR_KVM_PVPMU_RAW(0):
+		return set_raw(vcpu, idx, msr_info);
 	default:
 		return access_absent(msr_info);
 	}
@@ -348,15 +433,42 @@ static int set_model_msr(struct msr_data *msr_info, u64 model)
 	return msr_info->host_initiated && msr_info->data == model ? 0 : 1;
 }
 
-static int set_ctrl(struct kvm_vcpu *vcpu, u64 data)
+static int set_ctrl(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	u64 data = msr_info->data;
 
 	if (data & ~counters_mask(vcpu))
 		return 1;
 
 	pvpmu->retry |= data & ~pvpmu->ctrl;
 	pvpmu->ctrl = data;
+	/* User space restores the register: what is dirty was so before. */
+	if (pvpmu->page && !msr_info->host_initiated)
+		pvpmu->doorbell = true;
+	return 0;
+}
+
+/*
+ * The guest is told of a page that is not in its memory.  User space may
+ * restore the register before the memory; the page is mapped later.
+ */
+static int set_page(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
+{
+	u64 data = msr_info->data;
+
+	if (!has_feature(vcpu, KVM_PVPMU_CAP_PAGE))
+		return access_absent(msr_info);
+	if (data & ~PAGE_MASK & ~KVM_PVPMU_PAGE_ENABLE)
+		return 1;
+	if (!(data & KVM_PVPMU_PAGE_ENABLE))
+		data = 0;
+	else if (!msr_info->host_initiated &&
+		 !kvm_is_visible_gfn(vcpu->kvm, gpa_to_gfn(data)))
+		return 1;
+
+	vcpu->arch.pvpmu->page = data;
+	vcpu->arch.pvpmu->page_written = true;
 	return 0;
 }
 
@@ -365,8 +477,12 @@ static int set_status(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	if (!msr_info->host_initiated || msr_info->data & ~status_mask(vcpu))
 		return 1;
 
+	/* An overflow of before must not set its bit again. */
+	kvm_pvpmu_fold_all(vcpu);
 	vcpu->arch.pvpmu->status = msr_info->data;
 	vcpu->arch.pvpmu->status_clear = 0;
+	vcpu->arch.pvpmu->status_restored = true;
+	vcpu->arch.pvpmu->stale = counters_mask(vcpu);
 	return 0;
 }
 
@@ -393,11 +509,13 @@ static int set_msr_locked(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	case MSR_KVM_PVPMU_EVENTS_PV:
 		return set_model_msr(msr_info, model->events_pv);
 	case MSR_KVM_PVPMU_GLOBAL_CTRL:
-		return set_ctrl(vcpu, msr_info->data);
+		return set_ctrl(vcpu, msr_info);
 	case MSR_KVM_PVPMU_GLOBAL_STATUS:
 		return set_status(vcpu, msr_info);
 	case MSR_KVM_PVPMU_GLOBAL_STATUS_CLR:
 		return clear_status(vcpu, msr_info->data);
+	case MSR_KVM_PVPMU_PAGE:
+		return set_page(vcpu, msr_info);
 	case MSR_KVM_PVPMU_EVTSEL(0) ... MSR_KVM_PVPMU_LAST:
 		return set_counter_msr(vcpu, msr_info);
 	default:
@@ -417,6 +535,9 @@ int kvm_pvpmu_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 
 	mutex_lock(&pvpmu->lock);
 	r = set_msr_locked(vcpu, msr_info);
+	/* No VM entry need follow, and time must not go on until one does. */
+	if (!r && msr_info->host_initiated)
+		kvm_pvpmu_stop_disabled(vcpu);
 	mutex_unlock(&pvpmu->lock);
 	if (r)
 		return r;
@@ -450,6 +571,11 @@ static int get_counter_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	case MSR_KVM_PVPMU_RUNNING_NS(0):
 		msr_info->data = kvm_pvpmu_read_value(vcpu, idx, PVPMU_RUNNING);
 		return 0;
+	case MSR_KVM_PVPMU_RAW(0):
+		if (!has_feature(vcpu, KVM_PVPMU_CAP_RAW))
+			return access_absent(msr_info);
+		msr_info->data = vcpu->arch.pvpmu->counters[idx].raw;
+		return 0;
 	default:
 		return access_absent(msr_info);
 	}
@@ -481,6 +607,11 @@ static int get_msr_locked(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 		return 0;
 	case MSR_KVM_PVPMU_GLOBAL_STATUS_CLR:
 		return 0;
+	case MSR_KVM_PVPMU_PAGE:
+		if (!has_feature(vcpu, KVM_PVPMU_CAP_PAGE))
+			return access_absent(msr_info);
+		msr_info->data = vcpu->arch.pvpmu->page;
+		return 0;
 	case MSR_KVM_PVPMU_EVTSEL(0) ... MSR_KVM_PVPMU_LAST:
 		return get_counter_msr(vcpu, msr_info);
 	default:
@@ -501,11 +632,31 @@ int kvm_pvpmu_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 
 	mutex_lock(&pvpmu->lock);
 	r = get_msr_locked(vcpu, msr_info);
+	/* What is read may be saved: the page must not lag behind it. */
+	if (msr_info->host_initiated && is_protmode(vcpu))
+		kvm_pvpmu_save_page(vcpu);
 	mutex_unlock(&pvpmu->lock);
+
+	/* The read may have found an overflow. */
+	if (pvpmu->pmi)
+		kvm_make_request(KVM_REQ_PVPMU, vcpu);
 	return r;
 }
 
 /* The vCPU. */
+
+/* The interrupt of an overflow that was saved may have waited there: again. */
+static void repeat_pmi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
+
+	for (i = 0; i < nr; i++) {
+		if (pvpmu->status & KVM_PVPMU_STATUS_OVERFLOW(i) &&
+		    pvpmu->counters[i].evtsel & KVM_PVPMU_EVTSEL_INT)
+			pvpmu->pmi = true;
+	}
+}
 
 void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
 {
@@ -516,7 +667,14 @@ void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
 		kvm_pvpmu_release_events(vcpu);
 		pvpmu->new_thread = false;
 	}
+	kvm_pvpmu_leave_real_mode_alone(vcpu);
+	kvm_pvpmu_map_page(vcpu);
+	if (pvpmu->status_restored)
+		repeat_pmi(vcpu);
 	kvm_pvpmu_sync_counters(vcpu);
+	if (pvpmu->status_restored)
+		kvm_pvpmu_find_errors(vcpu);
+	pvpmu->status_restored = false;
 	mutex_unlock(&pvpmu->lock);
 }
 
@@ -533,10 +691,15 @@ void kvm_pvpmu_vcpu_reset(struct kvm_vcpu *vcpu)
 	pvpmu->ctrl = 0;
 	pvpmu->status = 0;
 	pvpmu->status_clear = 0;
+	pvpmu->page = 0;
+	pvpmu->page_written = true;
+	pvpmu->doorbell = false;
+	pvpmu->pmi = false;
 	for (i = 0; i < ARRAY_SIZE(pvpmu->counters); i++) {
 		struct pvpmu_counter *counter = &pvpmu->counters[i];
 
 		counter->evtsel = 0;
+		counter->raw = 0;
 		memset(counter->base, 0, sizeof(counter->base));
 		counter->rebase = PVPMU_REBASE_ALL;
 	}
@@ -547,9 +710,13 @@ void kvm_pvpmu_vcpu_reset(struct kvm_vcpu *vcpu)
 int kvm_pvpmu_vcpu_create(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pvpmu *pvpmu;
+	int r;
 
 	if (!kvm_pvpmu_supported())
 		return 0;
+	r = settle_model(vcpu->kvm);
+	if (r)
+		return r;
 
 	pvpmu = kzalloc(sizeof(*pvpmu), GFP_KERNEL_ACCOUNT);
 	if (!pvpmu)
@@ -565,6 +732,8 @@ int kvm_pvpmu_vcpu_create(struct kvm_vcpu *vcpu)
 	mutex_init(&pvpmu->lock);
 	pvpmu->last_cpu = -1;
 	vcpu->arch.pvpmu = pvpmu;
+	kvm_gpc_init(&pvpmu->gpc, vcpu->kvm);
+	kvm_pvpmu_init_overflow(vcpu);
 	return 0;
 }
 
@@ -577,7 +746,9 @@ void kvm_pvpmu_vcpu_destroy(struct kvm_vcpu *vcpu)
 
 	mutex_lock(&pvpmu->lock);
 	kvm_pvpmu_release_events(vcpu);
+	kvm_pvpmu_drop_page(vcpu);
 	mutex_unlock(&pvpmu->lock);
+	kvm_pvpmu_destroy_overflow(vcpu);
 
 	kvm_pvpmu_put_totals(pvpmu->totals);
 	mutex_destroy(&pvpmu->lock);

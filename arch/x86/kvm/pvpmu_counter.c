@@ -4,8 +4,8 @@
  * and the one place where that becomes the value which the guest sees.
  *
  * Nothing here is called in atomic context: perf takes mutexes and cross-calls.
- * Events are created, enabled and disabled only from the request's handler,
- * that is by the thread that runs the vCPU; registers may be read from any.
+ * Events are created and enabled only from the request's handler, that is by
+ * the thread that runs the vCPU; they may be read and stopped from any.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -13,6 +13,8 @@
 #include <linux/nospec.h>
 #include <linux/perf_event.h>
 #include <linux/sched/clock.h>
+#include "x86.h"
+#include "pmu.h"
 #include "pvpmu.h"
 #include "pvpmu_trace.h"
 
@@ -22,11 +24,10 @@
 /* Two counters with the same configuration can use the same perf event. */
 #define PVPMU_CONFIG		(KVM_PVPMU_EVTSEL_EVENT | \
 				 KVM_PVPMU_EVTSEL_CLASS | \
-				 KVM_PVPMU_EVTSEL_USR | KVM_PVPMU_EVTSEL_OS)
+				 KVM_PVPMU_EVTSEL_USR | KVM_PVPMU_EVTSEL_OS | \
+				 KVM_PVPMU_EVTSEL_INT)
 
-#define PVPMU_COUNTER_MASK	GENMASK_ULL(KVM_PVPMU_COUNTER_WIDTH - 1, 0)
-
-static unsigned int config_class(u32 config)
+static unsigned int config_class(u64 config)
 {
 	return (config & KVM_PVPMU_EVTSEL_CLASS) >>
 		KVM_PVPMU_EVTSEL_CLASS_SHIFT;
@@ -93,7 +94,20 @@ static int set_cache_attr(struct perf_event_attr *attr, u32 event)
 	return 0;
 }
 
-static int set_attr(struct perf_event_attr *attr, u32 config)
+/* The VMM's filter for the emulated PMU's events holds here as well. */
+static int set_raw_attr(struct kvm_vcpu *vcpu, struct perf_event_attr *attr,
+			u64 raw)
+{
+	if (!kvm_pmu_raw_event_allowed(vcpu->kvm, raw))
+		return -EPERM;
+
+	attr->type = PERF_TYPE_RAW;
+	attr->config = raw;
+	return 0;
+}
+
+static int set_attr(struct kvm_vcpu *vcpu, struct perf_event_attr *attr,
+		    u64 config, u64 raw)
 {
 	u32 event = config & KVM_PVPMU_EVTSEL_EVENT;
 
@@ -102,6 +116,8 @@ static int set_attr(struct perf_event_attr *attr, u32 config)
 		return set_hw_attr(attr, event);
 	case KVM_PVPMU_CLASS_CACHE:
 		return set_cache_attr(attr, event);
+	case KVM_PVPMU_CLASS_RAW:
+		return set_raw_attr(vcpu, attr, raw);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -111,22 +127,27 @@ static int set_attr(struct perf_event_attr *attr, u32 config)
  * Not pinned, so that the host's own events get their share; exclude_host, so
  * that nothing of the host is counted, nor taken for the guest's by an NMI.
  */
-static struct perf_event *create_event(struct kvm_vcpu *vcpu, u32 config)
+static struct perf_event *create_event(struct kvm_vcpu *vcpu,
+				       struct pvpmu_counter *counter, u64 period,
+				       struct pvpmu_event *backing)
 {
+	u64 config = counter->config;
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
 		.exclude_host = 1,
 		.exclude_hv = 1,
 		.exclude_user = !(config & KVM_PVPMU_EVTSEL_USR),
 		.exclude_kernel = !(config & KVM_PVPMU_EVTSEL_OS),
+		.sample_period = period,
 	};
-	int r = set_attr(&attr, config);
+	int r = set_attr(vcpu, &attr, config, counter->raw_config);
 
 	if (r)
 		return ERR_PTR(r);
 
 	++vcpu->stat.pvpmu_event_creates;
-	return perf_event_create_kernel_counter(&attr, -1, current, NULL, NULL);
+	return perf_event_create_kernel_counter(&attr, -1, current,
+			period ? kvm_pvpmu_overflow_handler : NULL, backing);
 }
 
 /*
@@ -138,10 +159,12 @@ static void release_event(struct pvpmu_event *event)
 {
 	if (event->event)
 		perf_event_release_kernel(event->event);
-	memset(event, 0, sizeof(*event));
+	event->event = NULL;
+	event->busy = false;
 }
 
-static struct pvpmu_event *find_idle_event(struct kvm_vcpu *vcpu, u32 config)
+static struct pvpmu_event *find_idle_event(struct kvm_vcpu *vcpu,
+					   struct pvpmu_counter *counter)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
@@ -149,7 +172,9 @@ static struct pvpmu_event *find_idle_event(struct kvm_vcpu *vcpu, u32 config)
 	for (i = 0; i < nr; i++) {
 		struct pvpmu_event *event = &pvpmu->events[i];
 
-		if (event->event && !event->busy && event->config == config)
+		if (event->event && !event->busy &&
+		    event->config == counter->config &&
+		    event->raw_config == counter->raw_config)
 			return event;
 	}
 	return NULL;
@@ -176,12 +201,40 @@ static struct pvpmu_event *find_free_slot(struct kvm_vcpu *vcpu)
 	return oldest;
 }
 
-static struct pvpmu_event *get_event(struct kvm_vcpu *vcpu, u32 config)
+static void set_period(struct pvpmu_event *event, u64 period)
 {
-	struct pvpmu_event *event = find_idle_event(vcpu, config);
+	if (event->period == period)
+		return;
+
+	perf_event_period(event->event, period);
+	event->period = period;
+}
+
+/* The same period again still has to begin anew. */
+static void restart_period(struct pvpmu_event *event, u64 period)
+{
+	event->period = 0;
+	set_period(event, period);
+}
+
+/* 0 for a counter that does not interrupt: its event must not, either. */
+static u64 first_period(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter)
+{
+	if (!(counter->config & KVM_PVPMU_EVTSEL_INT))
+		return 0;
+	return kvm_pvpmu_perf_period(vcpu, kvm_pvpmu_distance(counter));
+}
+
+static struct pvpmu_event *get_event(struct kvm_vcpu *vcpu,
+				     struct pvpmu_counter *counter)
+{
+	struct pvpmu_event *event = find_idle_event(vcpu, counter);
+	u64 period = first_period(vcpu, counter);
 	struct perf_event *created;
 
 	if (event) {
+		if (period)
+			restart_period(event, period);
 		perf_event_enable(event->event);
 		event->busy = true;
 		return event;
@@ -192,12 +245,14 @@ static struct pvpmu_event *get_event(struct kvm_vcpu *vcpu, u32 config)
 	if (WARN_ON_ONCE(!event))
 		return ERR_PTR(-ENOSPC);
 
-	created = create_event(vcpu, config);
+	created = create_event(vcpu, counter, period, event);
 	if (IS_ERR(created))
 		return ERR_CAST(created);
 
 	event->event = created;
-	event->config = config;
+	event->config = counter->config;
+	event->raw_config = counter->raw_config;
+	event->period = period;
 	event->busy = true;
 	return event;
 }
@@ -238,11 +293,17 @@ static void reap_idle_events(struct kvm_vcpu *vcpu)
 
 /* The fold. */
 
+static u64 pv_total(struct kvm_pvpmu *pvpmu, struct pvpmu_counter *counter)
+{
+	u64 event = counter->config & KVM_PVPMU_EVTSEL_EVENT;
+
+	event = array_index_nospec(event, KVM_PVPMU_PV_MAX);
+	return local64_read(&pvpmu->totals->total[event]);
+}
+
 static void read_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter,
 			 u64 *now)
 {
-	u32 event = counter->config & KVM_PVPMU_EVTSEL_EVENT;
-
 	now[PVPMU_COUNT] = 0;
 	now[PVPMU_ENABLED] = local_clock();
 	now[PVPMU_RUNNING] = 0;
@@ -255,9 +316,7 @@ static void read_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter,
 					      &now[PVPMU_RUNNING]);
 		break;
 	case PVPMU_PV:
-		event = array_index_nospec(event, KVM_PVPMU_PV_MAX);
-		now[PVPMU_COUNT] =
-			local64_read(&vcpu->arch.pvpmu->totals->total[event]);
+		now[PVPMU_COUNT] = pv_total(vcpu->arch.pvpmu, counter);
 		now[PVPMU_RUNNING] = now[PVPMU_ENABLED];
 		break;
 	default:
@@ -266,16 +325,31 @@ static void read_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter,
 	}
 }
 
+static void grow(struct pvpmu_counter *counter, const u64 *now)
+{
+	unsigned int i;
+
+	for (i = 0; i < PVPMU_NR_VALUES; i++) {
+		/* Clocks of two CPUs may differ a little: never go back. */
+		if ((s64)(now[i] - counter->prev[i]) <= 0)
+			continue;
+		if (i == PVPMU_COUNT)
+			counter->grown += now[i] - counter->prev[i];
+		if (!(counter->rebase & BIT(i)))
+			counter->base[i] += now[i] - counter->prev[i];
+		counter->prev[i] = now[i];
+	}
+}
+
 /*
  * visible = base + live: the one place where a backend's growth goes into what
- * the guest sees.  Clocks of two CPUs may differ a little: never go back.
+ * the guest sees.
  */
 static void fold(struct kvm_vcpu *vcpu, unsigned int idx)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	struct pvpmu_counter *counter = &pvpmu->counters[idx];
 	u64 now[PVPMU_NR_VALUES];
-	unsigned int i;
 
 	lockdep_assert_held(&pvpmu->lock);
 
@@ -285,19 +359,13 @@ static void fold(struct kvm_vcpu *vcpu, unsigned int idx)
 	}
 
 	read_backend(vcpu, counter, now);
-	for (i = 0; i < PVPMU_NR_VALUES; i++) {
-		if (counter->rebase & BIT(i))
-			counter->prev[i] = now[i];
-		if ((s64)(now[i] - counter->prev[i]) <= 0)
-			continue;
-		counter->base[i] += now[i] - counter->prev[i];
-		counter->prev[i] = now[i];
-	}
+	grow(counter, now);
+	if (counter->rebase & BIT(PVPMU_COUNT))
+		counter->must_arm = counter->moved = true;
 	counter->rebase = 0;
 
-	if (counter->base[PVPMU_COUNT] & ~PVPMU_COUNTER_MASK)
-		pvpmu->status |= KVM_PVPMU_STATUS_OVERFLOW(idx);
-	counter->base[PVPMU_COUNT] &= PVPMU_COUNTER_MASK;
+	if (counter->base[PVPMU_COUNT] & ~KVM_PVPMU_COUNTER_MASK)
+		kvm_pvpmu_note_overflow(vcpu, idx);
 }
 
 /*
@@ -323,6 +391,25 @@ u64 kvm_pvpmu_read_value(struct kvm_vcpu *vcpu, unsigned int idx,
 	return vcpu->arch.pvpmu->counters[idx].base[what];
 }
 
+/* The same for a thread that must not change anything: no overflow happens. */
+u64 kvm_pvpmu_peek_value(struct kvm_vcpu *vcpu, unsigned int idx,
+			 enum pvpmu_value what)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	struct pvpmu_counter *counter = &pvpmu->counters[idx];
+	u64 now[PVPMU_NR_VALUES], value = counter->base[what];
+
+	lockdep_assert_held(&pvpmu->lock);
+
+	if (counter->backend != PVPMU_STOPPED &&
+	    !(counter->rebase & BIT(what))) {
+		read_backend(vcpu, counter, now);
+		if ((s64)(now[what] - counter->prev[what]) > 0)
+			value += now[what] - counter->prev[what];
+	}
+	return what == PVPMU_COUNT ? value & KVM_PVPMU_COUNTER_MASK : value;
+}
+
 /* Starting and stopping, by the vCPU's thread. */
 
 static int start_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter)
@@ -332,7 +419,7 @@ static int start_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter)
 		return 0;
 	}
 
-	counter->event = get_event(vcpu, counter->config);
+	counter->event = get_event(vcpu, counter);
 	if (!IS_ERR(counter->event)) {
 		counter->backend = PVPMU_PERF;
 		return 0;
@@ -342,6 +429,17 @@ static int start_backend(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter)
 	return PTR_ERR(counter->event);
 }
 
+static void set_error(struct kvm_pvpmu *pvpmu, unsigned int idx, bool error)
+{
+	u64 bit = KVM_PVPMU_STATUS_ERROR(idx);
+
+	if (error == !!(pvpmu->status & bit))
+		return;
+
+	pvpmu->status ^= bit;
+	pvpmu->stale |= BIT(idx);
+}
+
 static void start(struct kvm_vcpu *vcpu, unsigned int idx)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
@@ -349,13 +447,13 @@ static void start(struct kvm_vcpu *vcpu, unsigned int idx)
 	int r;
 
 	counter->config = counter->evtsel & PVPMU_CONFIG;
+	counter->raw_config = counter->raw;
 	r = start_backend(vcpu, counter);
-	if (r)
-		pvpmu->status |= KVM_PVPMU_STATUS_ERROR(idx);
-	else
-		pvpmu->status &= ~KVM_PVPMU_STATUS_ERROR(idx);
+	set_error(pvpmu, idx, r);
 
 	counter->rebase = 0;
+	counter->must_arm = false;
+	counter->moved = false;
 	read_backend(vcpu, counter, counter->prev);
 	trace_kvm_pvpmu_counter(vcpu->vcpu_id, idx, counter->evtsel, r);
 }
@@ -390,7 +488,9 @@ static bool must_stop(struct kvm_pvpmu *pvpmu, unsigned int idx)
 	if (counter->backend == PVPMU_FAILED && pvpmu->retry & BIT(idx))
 		return true;
 	return !is_enabled(pvpmu, idx) ||
-	       counter->config != (counter->evtsel & PVPMU_CONFIG);
+	       counter->config != (counter->evtsel & PVPMU_CONFIG) ||
+	       (config_class(counter->config) == KVM_PVPMU_CLASS_RAW &&
+		counter->raw_config != counter->raw);
 }
 
 static void stop_all(struct kvm_vcpu *vcpu)
@@ -403,33 +503,180 @@ static void stop_all(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* Make what counts agree with what the registers say. */
-void kvm_pvpmu_sync_counters(struct kvm_vcpu *vcpu)
+/*
+ * The period of a perf event that goes on after an overflow.  It has begun the
+ * next one by itself, so where the reload is what it already has, there is
+ * nothing to do; else it begins anew.
+ */
+static void arm(struct kvm_vcpu *vcpu, struct pvpmu_counter *counter)
+{
+	u64 distance = kvm_pvpmu_distance(counter);
+	u64 period, reload = counter->reload;
+
+	counter->must_arm = false;
+	if (counter->backend != PVPMU_PERF || !counter->event->period)
+		return;
+
+	/* What it was late by is in the distance; it may stay that late. */
+	if (distance < reload && reload - distance <= reload / 8)
+		distance = reload;
+	period = kvm_pvpmu_perf_period(vcpu, distance);
+	if (period != counter->event->period || counter->moved)
+		restart_period(counter->event, period);
+	counter->moved = false;
+}
+
+static bool overflowed(struct kvm_pvpmu *pvpmu, unsigned int idx,
+		       unsigned long events)
+{
+	struct pvpmu_counter *counter = &pvpmu->counters[idx];
+
+	if (counter->backend == PVPMU_PERF)
+		return test_bit(counter->event - pvpmu->events, &events);
+	return counter->backend == PVPMU_PV &&
+	       counter->prev[PVPMU_COUNT] + kvm_pvpmu_distance(counter) <=
+	       pv_total(pvpmu, counter);
+}
+
+/* Bring the registers up to date; returns what counted until now. */
+static u32 stop_and_fold(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
+	unsigned long events = xchg(&pvpmu->overflowed, 0);
+	bool all = pvpmu->doorbell || pvpmu->pmi_waits;
+	u32 counted = 0;
 
-	lockdep_assert_held(&pvpmu->lock);
-
-	/* Stop before starting, so that a stopped one's event can be reused. */
 	for (i = 0; i < nr; i++) {
+		struct pvpmu_counter *counter = &pvpmu->counters[i];
+
+		if (counter->backend != PVPMU_STOPPED)
+			counted |= BIT(i);
 		if (must_stop(pvpmu, i))
 			stop(vcpu, i);
-		else if (pvpmu->counters[i].rebase)
+		else if (all || counter->rebase || overflowed(pvpmu, i, events))
 			fold(vcpu, i);
 	}
 
 	if (pvpmu->status_clear)
 		kvm_pvpmu_fold_all(vcpu);
+	return counted;
+}
+
+/* An entry that the guest filled with what it could not write to a register. */
+static bool is_valid_entry(struct kvm_vcpu *vcpu,
+			   const struct kvm_pvpmu_entry *entry)
+{
+	return kvm_pvpmu_is_valid_evtsel(vcpu, entry->evtsel) &&
+	       kvm_pvpmu_is_valid_raw(vcpu, entry->raw) &&
+	       !(entry->value & ~KVM_PVPMU_COUNTER_MASK);
+}
+
+static void load_entry(struct kvm_vcpu *vcpu, unsigned int idx,
+		       const struct kvm_pvpmu_entry *entry)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	struct pvpmu_counter *counter = &pvpmu->counters[idx];
+
+	if (!is_valid_entry(vcpu, entry)) {
+		counter->evtsel = 0;
+		set_error(pvpmu, idx, true);
+		return;
+	}
+
+	counter->evtsel = entry->evtsel;
+	counter->raw = entry->raw;
+	counter->base[PVPMU_COUNT] = entry->value;
+	counter->rebase |= BIT(PVPMU_COUNT);
+	pvpmu->retry |= BIT(idx);
+	set_error(pvpmu, idx, false);
+}
+
+/* The guest wrote GLOBAL_CTRL with the page on. */
+static void answer_doorbell(struct kvm_vcpu *vcpu, u32 counted)
+{
+	struct kvm_pvpmu_entry entries[KVM_PVPMU_MAX_COUNTERS];
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned long loaded;
+	unsigned int i;
+
+	BUILD_BUG_ON(sizeof(entries) > 1024);
+
+	pvpmu->doorbell = false;
+	loaded = kvm_pvpmu_exchange_entries(vcpu, counted | pvpmu->stale,
+					    pvpmu->ctrl, entries);
+	for_each_set_bit(i, &loaded, KVM_PVPMU_MAX_COUNTERS) {
+		load_entry(vcpu, i, &entries[i]);
+		if (must_stop(pvpmu, i))
+			stop(vcpu, i);
+		else
+			fold(vcpu, i);
+	}
+}
+
+static void start_and_arm(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
 
 	for (i = 0; i < nr; i++) {
-		if (is_enabled(pvpmu, i) &&
-		    pvpmu->counters[i].backend == PVPMU_STOPPED)
+		struct pvpmu_counter *counter = &pvpmu->counters[i];
+
+		if (is_enabled(pvpmu, i) && counter->backend == PVPMU_STOPPED)
 			start(vcpu, i);
+		else if (counter->must_arm)
+			arm(vcpu, counter);
 	}
 	pvpmu->retry = 0;
+}
+
+/* Make what counts agree with what the registers say. */
+void kvm_pvpmu_sync_counters(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	u32 counted;
+
+	lockdep_assert_held(&pvpmu->lock);
+
+	WRITE_ONCE(pvpmu->wake, false);
+
+	/* Stop before starting, so that a stopped one's event can be reused. */
+	counted = stop_and_fold(vcpu);
+	if (pvpmu->doorbell)
+		answer_doorbell(vcpu, counted);
+	kvm_pvpmu_deliver_pmi(vcpu);
+	start_and_arm(vcpu);
+	kvm_pvpmu_set_limits(vcpu);
+	if (pvpmu->stale)
+		kvm_pvpmu_exchange_entries(vcpu, pvpmu->stale, 0, NULL);
 
 	reap_idle_events(vcpu);
+}
+
+/* A restored status has the errors of the host that it was saved on. */
+void kvm_pvpmu_find_errors(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
+
+	for (i = 0; i < nr; i++) {
+		if (pvpmu->counters[i].backend != PVPMU_STOPPED)
+			set_error(pvpmu, i,
+				  pvpmu->counters[i].backend == PVPMU_FAILED);
+	}
+}
+
+/* After a write by user space; what is to be started waits for the vCPU. */
+void kvm_pvpmu_stop_disabled(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
+
+	for (i = 0; i < nr; i++) {
+		if (pvpmu->counters[i].backend != PVPMU_STOPPED &&
+		    !is_enabled(pvpmu, i))
+			stop(vcpu, i);
+	}
 }
 
 /* When the vCPU ends, or comes with another thread. */

@@ -30,10 +30,11 @@ static void show_counter(struct seq_file *m, struct kvm_vcpu *vcpu,
 	if (!counter->evtsel)
 		return;
 
-	kvm_pvpmu_read_value(vcpu, idx, PVPMU_COUNT);
 	seq_printf(m, "counter %u evtsel 0x%llx value %llu enabled %llu running %llu\n",
-		   idx, counter->evtsel, counter->base[PVPMU_COUNT],
-		   counter->base[PVPMU_ENABLED], counter->base[PVPMU_RUNNING]);
+		   idx, counter->evtsel,
+		   kvm_pvpmu_peek_value(vcpu, idx, PVPMU_COUNT),
+		   kvm_pvpmu_peek_value(vcpu, idx, PVPMU_ENABLED),
+		   kvm_pvpmu_peek_value(vcpu, idx, PVPMU_RUNNING));
 }
 
 static void show_registers(struct seq_file *m, struct kvm_vcpu *vcpu)
@@ -42,9 +43,9 @@ static void show_registers(struct seq_file *m, struct kvm_vcpu *vcpu)
 	unsigned int i;
 
 	mutex_lock(&pvpmu->lock);
-	kvm_pvpmu_fold_all(vcpu);
 	seq_printf(m, "ctrl 0x%llx\n", pvpmu->ctrl);
 	seq_printf(m, "status 0x%llx\n", pvpmu->status);
+	seq_printf(m, "page 0x%llx\n", pvpmu->page);
 	for (i = 0; i < kvm_pvpmu_nr_counters(vcpu->kvm); i++)
 		show_counter(m, vcpu, i);
 	mutex_unlock(&pvpmu->lock);

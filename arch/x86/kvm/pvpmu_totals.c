@@ -8,12 +8,14 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/clocksource.h>
 #include <linux/kvm_host.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <asm/svm.h>
 #include <asm/vmx.h>
 #include "kvm_cache_regs.h"
+#include "lapic.h"
 #include "mmu.h"
 #include "pvpmu.h"
 
@@ -78,6 +80,9 @@ static const u8 vmx_causes[] = {
 	[EXIT_REASON_EPT_MISCONFIG]		= CAUSE(MMIO),
 	[EXIT_REASON_PREEMPTION_TIMER]		= CAUSE(EXTERNAL_INTR),
 };
+
+static u32 tsc_mult __ro_after_init;
+static u32 tsc_shift __ro_after_init;
 
 struct pvpmu_exit {
 	u32 reason;
@@ -146,21 +151,49 @@ static u8 exit_cause(const struct pvpmu_exit *exit)
 					       vmx_cause(exit);
 }
 
-/* An access to a register of pvpmu must not show up in what it measures. */
-static bool is_own_exit(struct kvm_vcpu *vcpu, u8 cause)
+/* By MSR in x2APIC mode, else by MMIO, or where the hardware traps its writes. */
+static bool is_lvtpc_access(struct kvm_vcpu *vcpu,
+			    const struct pvpmu_exit *exit, u8 cause)
+{
+	switch (cause) {
+	case CAUSE(MSR):
+		return kvm_rcx_read(vcpu) ==
+			APIC_BASE_MSR + (APIC_LVTPC >> 4);
+	case CAUSE(APIC):
+		return (exit->info1 & 0xfff) == APIC_LVTPC;
+	case CAUSE(MMIO):
+		return vcpu->arch.apic &&
+		       exit->info2 == vcpu->arch.apic->base_address + APIC_LVTPC;
+	default:
+		return false;
+	}
+}
+
+/*
+ * What using pvpmu takes must not show up in what it measures: accesses to its
+ * registers and to its interrupt's, and what makes the guest exit for it.
+ */
+static bool is_own_exit(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit,
+			u8 cause)
 {
 	u32 msr = kvm_rcx_read(vcpu);
 
-	return cause == CAUSE(MSR) && msr >= MSR_KVM_PVPMU_BASE &&
-	       msr <= MSR_KVM_PVPMU_LAST;
+	if (cause == CAUSE(MSR) && msr >= MSR_KVM_PVPMU_BASE &&
+	    msr <= MSR_KVM_PVPMU_LAST)
+		return true;
+	if (cause == CAUSE(EXTERNAL_INTR))
+		return kvm_pvpmu_interrupted_host(vcpu);
+	return is_lvtpc_access(vcpu, exit, cause);
 }
 
-static void count_exit(struct kvm_vcpu *vcpu, u8 cause)
+static void count_exit(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit)
 {
+	u8 cause = exit_cause(exit);
+
 	BUILD_BUG_ON(KVM_PVPMU_PV_MAX > U8_MAX);
 	BUILD_BUG_ON(!CAUSE(IO));
 
-	if (is_own_exit(vcpu, cause)) {
+	if (is_own_exit(vcpu, exit, cause)) {
 		++vcpu->stat.pvpmu_exits;
 		kvm_pvpmu_add(vcpu, KVM_PVPMU_PV_SELF_EXITS, 1);
 		return;
@@ -171,13 +204,38 @@ static void count_exit(struct kvm_vcpu *vcpu, u8 cause)
 }
 
 /*
+ * Time in guest mode is measured by the TSC, as the guest can do from the page;
+ * by the scheduler's clock where the TSC cannot be relied on.
+ */
+static u64 guest_time_now(void)
+{
+	return check_tsc_unstable() ? local_clock() : rdtsc();
+}
+
+static u64 guest_time_since(u64 then)
+{
+	u64 passed = guest_time_now() - then;
+
+	if (check_tsc_unstable())
+		return passed;
+	return mul_u64_u32_shr(passed, tsc_mult, tsc_shift);
+}
+
+void __init kvm_pvpmu_init_time(void)
+{
+	clocks_calc_mult_shift(&tsc_mult, &tsc_shift, tsc_khz ?: 1,
+			       NSEC_PER_MSEC, 0);
+}
+
+/*
  * What vendor code does inside its vcpu_run(), such as switching state and its
  * fast path for some exits, is in guest-ns: it is short, and the hooks stay
  * out of code that must not be instrumented.
  */
 void __kvm_pvpmu_leave(struct kvm_vcpu *vcpu)
 {
-	u64 now = local_clock();
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	u64 ns = guest_time_since(pvpmu->entry_time);
 	struct pvpmu_exit exit;
 
 	lockdep_assert_irqs_disabled();
@@ -188,9 +246,14 @@ void __kvm_pvpmu_leave(struct kvm_vcpu *vcpu)
 	if (!guest_was_entered(&exit))
 		return;
 
-	kvm_pvpmu_add(vcpu, KVM_PVPMU_PV_GUEST_NS,
-		      now - vcpu->arch.pvpmu->entry_ns);
-	count_exit(vcpu, exit_cause(&exit));
+	kvm_pvpmu_add(vcpu, KVM_PVPMU_PV_GUEST_NS, ns);
+	if (pvpmu->timer_ns)
+		kvm_pvpmu_learn_entry_cost(vcpu, ns);
+	count_exit(vcpu, &exit);
+
+	/* A page that could not be mapped is tried again. */
+	if (unlikely(pvpmu->page && !pvpmu->page_works))
+		kvm_make_request(KVM_REQ_PVPMU, vcpu);
 }
 
 /*
@@ -225,7 +288,19 @@ void __kvm_pvpmu_enter(struct kvm_vcpu *vcpu)
 		pvpmu->last_cpu = vcpu->cpu;
 	}
 
-	pvpmu->entry_ns = local_clock();
+	pvpmu->entry_time = guest_time_now();
+
+	kvm_pvpmu_leave_real_mode_alone(vcpu);
+	if (!kvm_pvpmu_publish(vcpu))
+		kvm_make_request(KVM_REQ_PVPMU, vcpu);
+	kvm_pvpmu_arm_timer(vcpu);
+}
+
+void __kvm_pvpmu_reenter(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_srcu_read_lock(vcpu);
+	__kvm_pvpmu_enter(vcpu);
+	kvm_vcpu_srcu_read_unlock(vcpu);
 }
 
 /*

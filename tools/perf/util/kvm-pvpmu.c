@@ -15,7 +15,9 @@
 #include <linux/bits.h>
 #include <linux/kernel.h>
 #include <api/fs/fs.h>
+#include "debug.h"
 #include "pmu.h"
+#include "pmus.h"
 
 static const char * const hw_names[] = {
 #define KVM_PVPMU_HW_EVENT(id, name) \
@@ -357,4 +359,34 @@ int kvm_pvpmu_guest__read(struct kvm_pvpmu_guest *guest, struct perf_pmu *pmu)
 		return -EIO;
 	read_caps(guest);
 	return read_events(guest);
+}
+
+/* Can this guest sample by pvpmu, and by nothing that counts cycles? */
+static bool samples_guest_time_only(void)
+{
+	const u64 needed = KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW;
+	struct perf_pmu *pmu = perf_pmus__find(KVM_PVPMU_GUEST_PMU);
+	struct perf_pmu *cpu = perf_pmus__find("cpu");
+	struct kvm_pvpmu_guest guest;
+
+	if (!pmu || (cpu && perf_pmu__have_event(cpu, "cpu-cycles")))
+		return false;
+	if (kvm_pvpmu_guest__read(&guest, pmu))
+		return false;
+	return guest.features.known && (guest.features.val & needed) == needed &&
+	       perf_pmu__have_event(pmu, "guest-ns");
+}
+
+/*
+ * What perf record and perf top sample unless told otherwise.  In a guest whose
+ * host has no PMU to share, cycles would end up as cpu-clock, which cannot see
+ * code that runs with interrupts off; pvpmu's clock can.
+ */
+const char *kvm_pvpmu__default_event(bool can_profile_kernel)
+{
+	if (can_profile_kernel && samples_guest_time_only()) {
+		pr_warning("This host counts no cycles for the guest: sampling pvpmu/guest-ns/, time in guest mode.\n");
+		return KVM_PVPMU_GUEST_PMU "/guest-ns/";
+	}
+	return can_profile_kernel ? "cycles:P" : "cycles:Pu";
 }

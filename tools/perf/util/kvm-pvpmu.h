@@ -72,4 +72,6 @@ bool kvm_pvpmu_vcpu__counter_error(const struct kvm_pvpmu_vcpu *vcpu,
 int kvm_pvpmu_guest__parse_event(const char *text, unsigned int *class, unsigned int *nr);
 int kvm_pvpmu_guest__read(struct kvm_pvpmu_guest *guest, struct perf_pmu *pmu);
 
+const char *kvm_pvpmu__default_event(bool can_profile_kernel);
+
 #endif /* __PERF_KVM_PVPMU_H */

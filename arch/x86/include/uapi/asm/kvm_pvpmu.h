@@ -132,4 +132,75 @@ enum kvm_pvpmu_pv_event {
 #define KVM_PVPMU_CACHE_ACCESS		0
 #define KVM_PVPMU_CACHE_MISS		1
 
+/* PAGE, PERF_CLOCK: the address of a page, and whether it is in use. */
+#define KVM_PVPMU_PAGE_ENABLE		(1ULL << 0)
+
+#define KVM_PVPMU_PAGE_SIZE		4096
+#define KVM_PVPMU_PAGE_TOTALS		64
+
+/* kvm_pvpmu_page.flags */
+#define KVM_PVPMU_PAGE_VALID		(1U << 0)
+#define KVM_PVPMU_PAGE_TSC		(1U << 1)
+
+/* kvm_pvpmu_entry.flags */
+#define KVM_PVPMU_ENTRY_ERROR		(1U << 0)
+
+/**
+ * struct kvm_pvpmu_entry - one counter in the counter page
+ * @evtsel:	guest: as EVTSEL(i), for the next load
+ * @value:	COUNTER(i); written by the guest for the next load
+ * @reload:	guest: the counter goes on from 2^W - reload when it overflows
+ * @raw:	guest: as RAW(i), for the next load
+ * @enabled:	host: ENABLED_NS(i), in ns
+ * @running:	host: RUNNING_NS(i), in ns
+ * @count:	host: grows by all that the counter counts
+ * @overflows:	host: grows by one with each overflow
+ * @flags:	host: KVM_PVPMU_ENTRY_*
+ */
+struct kvm_pvpmu_entry {
+	__u64 evtsel;
+	__u64 value;
+	__u64 reload;
+	__u64 raw;
+	__u64 enabled;
+	__u64 running;
+	__u64 count;
+	__u32 overflows;
+	__u32 flags;
+};
+
+/**
+ * struct kvm_pvpmu_page - the counter page of one vCPU
+ * @seq:	host: odd while the host writes the page
+ * @flags:	host: KVM_PVPMU_PAGE_*
+ * @tsc:	host: the vCPU's TSC at the last VM entry
+ * @mult:	host: ns = cycles * mult >> shift
+ * @shift:	host: see @mult
+ * @reserved0:	0
+ * @status:	host: GLOBAL_STATUS at the last VM entry
+ * @reserved1:	0
+ * @dirty:	guest: entries to load with the next write of GLOBAL_CTRL
+ * @reserved2:	0
+ * @entries:	one for each counter
+ * @reserved3:	0
+ * @totals:	host: PV totals by event number, at the last VM entry
+ * @reserved4:	0
+ */
+struct kvm_pvpmu_page {
+	__u32 seq;
+	__u32 flags;
+	__u64 tsc;
+	__u32 mult;
+	__u8  shift;
+	__u8  reserved0[3];
+	__u64 status;
+	__u64 reserved1[4];
+	__u64 dirty;
+	__u64 reserved2[23];
+	struct kvm_pvpmu_entry entries[KVM_PVPMU_MAX_COUNTERS];
+	__u64 reserved3[96];
+	__u64 totals[KVM_PVPMU_PAGE_TOTALS];
+	__u64 reserved4[192];
+};
+
 #endif /* _UAPI_ASM_X86_KVM_PVPMU_H */

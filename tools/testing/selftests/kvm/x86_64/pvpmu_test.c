@@ -4,150 +4,20 @@
  * counts of KVM's own events, save and restore, the VM's model, and the host's
  * perf PMU "kvm_vcpu" beside the guest's own counts.
  */
-#include <errno.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
-#include <asm/kvm_pvpmu.h>
 
-#include "apic.h"
-#include "kselftest.h"
-#include "kvm_util.h"
-#include "processor.h"
-#include "test_util.h"
-
-#define X86_FEATURE_KVM_PVPMU	KVM_X86_CPU_FEATURE(0x40000001, 0, EAX, 22)
-
-/* How often the guest does what it measures. */
-#define NR_LOOPS		1000
-#define NR_USER_EXITS		100
-
-/* Not backed by memory: the guest's accesses leave to user space. */
-#define MMIO_GPA		0xc0000000ul
+#include "pvpmu_test.h"
 
 /* The timer that ends each HLT; its input is 1 GHz, divided by 1. */
 #define TIMER_VECTOR		0xf2
 #define TIMER_NS		2000000
 #define TIMER_DIVIDE_BY_1	0xb
 
-#define EVTSEL_BOTH		(KVM_PVPMU_EVTSEL_USR | KVM_PVPMU_EVTSEL_OS)
-#define EVTSEL_ON		(EVTSEL_BOTH | KVM_PVPMU_EVTSEL_EN)
-#define EVTSEL_CLASS(class)	((uint64_t)(class) << KVM_PVPMU_EVTSEL_CLASS_SHIFT)
-#define EVTSEL_PV_NR(event)	(EVTSEL_CLASS(KVM_PVPMU_CLASS_PV) | EVTSEL_ON | \
-				 (event))
-#define EVTSEL_PV(event)	EVTSEL_PV_NR(KVM_PVPMU_PV_##event)
-
-#define COUNTER_MASK		GENMASK_ULL(KVM_PVPMU_COUNTER_WIDTH - 1, 0)
-
-/* For registers that user space must read and write one by one. */
-#define MAX_SAVED		(6 + 4 * KVM_PVPMU_MAX_COUNTERS)
-
 /* Guest side. */
-
-static unsigned int guest_nr_counters(void)
-{
-	return (rdmsr(MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_COUNTERS) >>
-		KVM_PVPMU_CAP_COUNTERS_SHIFT;
-}
-
-static void guest_program(unsigned int idx, uint64_t evtsel)
-{
-	wrmsr(MSR_KVM_PVPMU_EVTSEL(idx), evtsel);
-	wrmsr(MSR_KVM_PVPMU_COUNTER(idx), 0);
-}
-
-static uint64_t guest_counter(unsigned int idx)
-{
-	return rdmsr(MSR_KVM_PVPMU_COUNTER(idx));
-}
-
-static void guest_start(uint64_t mask)
-{
-	wrmsr(MSR_KVM_PVPMU_GLOBAL_CTRL, mask);
-}
-
-static void guest_stop(void)
-{
-	wrmsr(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
-}
-
-static void expect_gp_on_write(uint32_t msr, uint64_t value)
-{
-	uint8_t vector = wrmsr_safe(msr, value);
-
-	__GUEST_ASSERT(vector == GP_VECTOR,
-		       "wrmsr 0x%x, 0x%lx: vector %u, expected #GP",
-		       msr, value, vector);
-}
-
-static void expect_write(uint32_t msr, uint64_t value)
-{
-	uint8_t vector = wrmsr_safe(msr, value);
-
-	__GUEST_ASSERT(!vector, "wrmsr 0x%x, 0x%lx: vector %u, expected none",
-		       msr, value, vector);
-}
-
-static void expect_gp_on_read(uint32_t msr)
-{
-	uint64_t value;
-	uint8_t vector = rdmsr_safe(msr, &value);
-
-	__GUEST_ASSERT(vector == GP_VECTOR,
-		       "rdmsr 0x%x: vector %u, expected #GP", msr, vector);
-}
-
-static void expect_value(uint32_t msr, uint64_t expected)
-{
-	uint64_t value = rdmsr(msr);
-
-	__GUEST_ASSERT(value == expected, "rdmsr 0x%x: 0x%lx, expected 0x%lx",
-		       msr, value, expected);
-}
-
-static void do_cpuid(unsigned int n)
-{
-	uint32_t eax, ebx, ecx, edx;
-
-	while (n--)
-		cpuid(0, &eax, &ebx, &ecx, &edx);
-}
-
-static void do_rdmsr(unsigned int n)
-{
-	while (n--)
-		rdmsr(MSR_IA32_APICBASE);
-}
-
-static void do_hypercall(unsigned int n)
-{
-	while (n--)
-		kvm_hypercall(~0ul, 0, 0, 0, 0);
-}
-
-static void do_io(unsigned int n)
-{
-	while (n--)
-		asm volatile("outb %%al, $0x80" : : "a"(0));
-}
-
-static void do_mmio(unsigned int n)
-{
-	while (n--)
-		READ_ONCE(*(uint32_t *)MMIO_GPA);
-}
-
-static void do_spin(unsigned int n)
-{
-	while (n--)
-		barrier();
-}
 
 static uint64_t timer_interrupts;
 static bool interrupts_need_kvm;
@@ -173,115 +43,14 @@ static void do_hlt(unsigned int n)
 		asm volatile("sti; hlt; cli" : : : "memory");
 }
 
-static uint64_t guest_measure(uint64_t evtsel, void (*work)(unsigned int),
-			      unsigned int n)
-{
-	guest_program(0, evtsel);
-	guest_start(1);
-	work(n);
-	guest_stop();
-	return guest_counter(0);
-}
-
 /* Host side. */
 
-static void answer_mmio(struct kvm_vcpu *vcpu)
-{
-	TEST_ASSERT_EQ(vcpu->run->mmio.phys_addr, MMIO_GPA);
-	memset(vcpu->run->mmio.data, 0, sizeof(vcpu->run->mmio.data));
-}
-
-/* Runs to the next GUEST_SYNC, whose stage is returned, or to the end: 0. */
-static uint64_t run_guest(struct kvm_vcpu *vcpu)
-{
-	struct ucall uc;
-
-	for (;;) {
-		vcpu_run(vcpu);
-		if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
-			answer_mmio(vcpu);
-			continue;
-		}
-		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
-
-		switch (get_ucall(vcpu, &uc)) {
-		case UCALL_NONE:
-			continue;
-		case UCALL_SYNC:
-			return uc.args[1];
-		case UCALL_DONE:
-			return 0;
-		case UCALL_ABORT:
-			REPORT_GUEST_ASSERT(uc);
-			break;
-		default:
-			TEST_FAIL("Unknown ucall %lu", uc.cmd);
-		}
-	}
-}
-
-static void run_to_end(struct kvm_vcpu *vcpu)
-{
-	TEST_ASSERT_EQ(run_guest(vcpu), 0);
-}
-
-static void run_case(void *guest_code)
-{
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_code);
-
-	run_to_end(vcpu);
-	kvm_vm_free(vm);
-}
-
-static int set_model(struct kvm_vm *vm, uint64_t cap, uint64_t hw,
-		     uint64_t cache, uint64_t pv)
-{
-	struct kvm_enable_cap enable = {
-		.cap = KVM_CAP_X86_PVPMU,
-		.args = { cap, hw, cache, pv },
-	};
-
-	return __vm_ioctl(vm, KVM_ENABLE_CAP, &enable) ? errno : 0;
-}
-
-static uint64_t make_cap(unsigned int counters)
-{
-	return KVM_PVPMU_VERSION | counters << KVM_PVPMU_CAP_COUNTERS_SHIFT |
-	       KVM_PVPMU_COUNTER_WIDTH << KVM_PVPMU_CAP_WIDTH_SHIFT;
-}
-
-static uint64_t cap_counters(struct kvm_vcpu *vcpu)
-{
-	return (vcpu_get_msr(vcpu, MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_COUNTERS) >>
-		KVM_PVPMU_CAP_COUNTERS_SHIFT;
-}
-
-/* The events of the default model, to be restricted. */
-static void default_events(uint64_t *events)
-{
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, NULL);
-
-	events[0] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_HW);
-	events[1] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_CACHE);
-	events[2] = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_EVENTS_PV);
-	kvm_vm_free(vm);
-}
-
+/* No features: none of what they add may be there. */
 static struct kvm_vm *create_with_counters(unsigned int counters,
 					   struct kvm_vcpu **vcpu,
 					   void *guest_code)
 {
-	struct kvm_vm *vm;
-	uint64_t events[3];
-
-	default_events(events);
-	vm = vm_create(1);
-	TEST_ASSERT_EQ(set_model(vm, make_cap(counters), events[0], events[1],
-				 events[2]), 0);
-	*vcpu = vm_vcpu_add(vm, 0, guest_code);
-	return vm;
+	return create_with_cap(make_cap(counters), vcpu, guest_code);
 }
 
 static bool is_listed(uint32_t msr)
@@ -294,13 +63,6 @@ static bool is_listed(uint32_t msr)
 			return true;
 	}
 	return false;
-}
-
-static bool is_state(uint32_t msr)
-{
-	uint32_t offset = msr - MSR_KVM_PVPMU_BASE;
-
-	return offset <= 5 || (offset >= 0x10 && offset < 0x50);
 }
 
 /* Discovery. */
@@ -390,12 +152,14 @@ static void guest_reset_values(void)
 	GUEST_ASSERT_EQ((cap & KVM_PVPMU_CAP_WIDTH) >> KVM_PVPMU_CAP_WIDTH_SHIFT,
 			KVM_PVPMU_COUNTER_WIDTH);
 	GUEST_ASSERT(nr >= 1 && nr <= KVM_PVPMU_MAX_COUNTERS);
-	GUEST_ASSERT_EQ(cap >> 24, 0);
+	GUEST_ASSERT_EQ(cap >> 24 << 24,
+			KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW);
 	GUEST_ASSERT(rdmsr(MSR_KVM_PVPMU_EVENTS_PV) & 1);
 
 	expect_value(MSR_KVM_PVPMU_GLOBAL_CTRL, 0);
 	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, 0);
 	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR, 0);
+	expect_value(MSR_KVM_PVPMU_PAGE, 0);
 	for (i = 0; i < nr; i++) {
 		expect_value(MSR_KVM_PVPMU_EVTSEL(i), 0);
 		expect_value(MSR_KVM_PVPMU_COUNTER(i), 0);
@@ -424,7 +188,7 @@ static void guest_check_counter_bits(unsigned int i)
 {
 	uint64_t evtsel = EVTSEL_PV(EXITS_CPUID);
 	uint64_t valid = KVM_PVPMU_EVTSEL_EVENT | KVM_PVPMU_EVTSEL_CLASS |
-			 EVTSEL_ON;
+			 KVM_PVPMU_EVTSEL_INT | EVTSEL_ON;
 
 	expect_write(MSR_KVM_PVPMU_EVTSEL(i), evtsel);
 	expect_write(MSR_KVM_PVPMU_COUNTER(i), 0x1234 + i);
@@ -454,6 +218,25 @@ static void guest_check_read_only(void)
 	expect_gp_on_write(MSR_KVM_PVPMU_GLOBAL_STATUS, 1);
 }
 
+static void guest_check_page_bits(void)
+{
+	uint64_t enabled = page_gpa | KVM_PVPMU_PAGE_ENABLE;
+	int bit;
+
+	expect_write(MSR_KVM_PVPMU_PAGE, enabled);
+	for (bit = 1; bit < PAGE_SHIFT; bit++) {
+		expect_gp_on_write(MSR_KVM_PVPMU_PAGE, BIT_ULL(bit));
+		expect_gp_on_write(MSR_KVM_PVPMU_PAGE, enabled | BIT_ULL(bit));
+	}
+	expect_value(MSR_KVM_PVPMU_PAGE, enabled);
+
+	/* Without the enable bit the address is nobody's. */
+	expect_write(MSR_KVM_PVPMU_PAGE, page_gpa);
+	expect_value(MSR_KVM_PVPMU_PAGE, 0);
+	expect_write(MSR_KVM_PVPMU_PAGE, ~0ull << PAGE_SHIFT);
+	expect_value(MSR_KVM_PVPMU_PAGE, 0);
+}
+
 static void guest_reserved_bits(void)
 {
 	unsigned int i, nr = guest_nr_counters();
@@ -468,13 +251,15 @@ static void guest_reserved_bits(void)
 	expect_value(MSR_KVM_PVPMU_GLOBAL_CTRL, counters);
 
 	expect_gp_outside(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR,
-			  counters | counters << KVM_PVPMU_STATUS_ERROR_SHIFT, 0);
+			  counters | counters << KVM_PVPMU_STATUS_ERROR_SHIFT |
+			  KVM_PVPMU_STATUS_THROTTLED, 0);
+	guest_check_page_bits();
 	GUEST_DONE();
 }
 
 static void test_reserved_bits(void)
 {
-	run_case(guest_reserved_bits);
+	run_page_case(guest_reserved_bits);
 }
 
 static void guest_check_absent(uint32_t msr)
@@ -483,10 +268,20 @@ static void guest_check_absent(uint32_t msr)
 	expect_gp_on_write(msr, 0);
 }
 
+static void guest_check_no_clock_no_raw(void)
+{
+	uint32_t msr;
+
+	for (msr = MSR_KVM_PERF_CLOCK; msr < MSR_KVM_PVPMU_EVTSEL(0); msr++)
+		guest_check_absent(msr);
+	for (msr = MSR_KVM_PVPMU_RAW(0); msr <= MSR_KVM_PVPMU_LAST; msr++)
+		guest_check_absent(msr);
+}
+
+/* What CAP does not have is not there. */
 static void guest_absent_registers(void)
 {
 	unsigned int i, nr = guest_nr_counters();
-	uint32_t msr;
 
 	for (i = nr; i < 16; i++) {
 		guest_check_absent(MSR_KVM_PVPMU_EVTSEL(i));
@@ -495,11 +290,17 @@ static void guest_absent_registers(void)
 		guest_check_absent(MSR_KVM_PVPMU_RUNNING_NS(i));
 	}
 
-	/* CAP says that there is no page, no clock and no raw event. */
-	for (msr = MSR_KVM_PVPMU_PAGE; msr < MSR_KVM_PVPMU_EVTSEL(0); msr++)
-		guest_check_absent(msr);
-	for (msr = MSR_KVM_PVPMU_RAW(0); msr <= MSR_KVM_PVPMU_LAST; msr++)
-		guest_check_absent(msr);
+	guest_check_no_clock_no_raw();
+	if (!(rdmsr(MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_PAGE))
+		guest_check_absent(MSR_KVM_PVPMU_PAGE);
+	if (!(rdmsr(MSR_KVM_PVPMU_CAP) & KVM_PVPMU_CAP_OVERFLOW)) {
+		expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0),
+				   EVTSEL_PV_INT(EXITS_CPUID));
+		expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0),
+				   EVTSEL_HW(CYCLES) | KVM_PVPMU_EVTSEL_INT);
+		expect_gp_on_write(MSR_KVM_PVPMU_GLOBAL_STATUS_CLR,
+				   KVM_PVPMU_STATUS_THROTTLED);
+	}
 	GUEST_DONE();
 }
 
@@ -526,8 +327,13 @@ static void test_absent_registers(void)
 	check_absent_on_host(vcpu, MSR_KVM_PERF_CLOCK);
 	check_absent_on_host(vcpu, MSR_KVM_PERF_CLOCK_NS);
 	check_absent_on_host(vcpu, MSR_KVM_PVPMU_RAW(0));
+	TEST_ASSERT(!_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_GLOBAL_STATUS,
+				   KVM_PVPMU_STATUS_THROTTLED),
+		    "THROTTLED accepted without CAP.OVERFLOW");
 	run_to_end(vcpu);
 	kvm_vm_free(vm);
+
+	run_case(guest_absent_registers);
 }
 
 static bool guest_is_offered(unsigned int class, unsigned int event)
@@ -574,6 +380,34 @@ static void guest_events(void)
 static void test_events(void)
 {
 	run_case(guest_events);
+}
+
+/* An interrupt that counts interrupts would not end. */
+static void guest_own_events(void)
+{
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV(SELF_EXITS));
+	expect_write(MSR_KVM_PVPMU_EVTSEL(1), EVTSEL_PV(SELF_PMIS));
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV_INT(SELF_EXITS));
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(1), EVTSEL_PV_INT(SELF_PMIS));
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0),
+			   EVTSEL_PV_INT(SELF_EXITS) & ~KVM_PVPMU_EVTSEL_EN);
+	expect_value(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_PV(SELF_EXITS));
+	expect_value(MSR_KVM_PVPMU_EVTSEL(1), EVTSEL_PV(SELF_PMIS));
+
+	/* The same number in another class is another event. */
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), KVM_PVPMU_EVTSEL_INT | EVTSEL_ON |
+		     EVTSEL_CLASS(KVM_PVPMU_CLASS_HW) | KVM_PVPMU_HW_CYCLES);
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), KVM_PVPMU_EVTSEL_INT | EVTSEL_ON |
+		     EVTSEL_CLASS(KVM_PVPMU_CLASS_CACHE) |
+		     KVM_PVPMU_CACHE_EVENT(KVM_PVPMU_CACHE_L1D,
+					   KVM_PVPMU_CACHE_READ,
+					   KVM_PVPMU_CACHE_ACCESS));
+	GUEST_DONE();
+}
+
+static void test_own_events(void)
+{
+	run_case(guest_own_events);
 }
 
 static void guest_modes(void)
@@ -738,6 +572,30 @@ static void test_own_exits(void)
 	run_case(guest_own_exits);
 }
 
+/* So is what the interrupt's setup takes. */
+static void guest_own_lvtpc(void)
+{
+	unsigned int i;
+
+	x2apic_enable();
+	guest_program(0, EVTSEL_PV(SELF_EXITS));
+	guest_program(1, EVTSEL_PV(EXITS_MSR));
+	guest_start(3);
+	for (i = 0; i < NR_LOOPS; i++) {
+		x2apic_write_reg(APIC_LVTPC, APIC_LVT_MASKED | APIC_DM_NMI);
+		x2apic_read_reg(APIC_LVTPC);
+	}
+	guest_stop();
+	GUEST_ASSERT_EQ(guest_counter(0), 2 * NR_LOOPS + 1);
+	GUEST_ASSERT_EQ(guest_counter(1), 0);
+	GUEST_DONE();
+}
+
+static void test_own_lvtpc(void)
+{
+	run_case(guest_own_lvtpc);
+}
+
 static void guest_stop_and_start(void)
 {
 	uint64_t enabled;
@@ -882,17 +740,11 @@ static void test_perf_backed(void)
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_perf_backed);
 
-	ksft_print_msg("cycles: %s\n", run_guest(vcpu) == 1 ?
+	ksft_print_msg("cycles: %s\n", run_to_sync(vcpu) == 1 ?
 		       "ERROR, this host cannot count them" : "counted");
 	run_to_end(vcpu);
 	kvm_vm_free(vm);
 }
-
-/* No branch predictor can be asked to prefetch: nothing backs this anywhere. */
-#define EVTSEL_NOWHERE		(EVTSEL_CLASS(KVM_PVPMU_CLASS_CACHE) | EVTSEL_ON | \
-				 KVM_PVPMU_CACHE_EVENT(KVM_PVPMU_CACHE_BPU, \
-						       KVM_PVPMU_CACHE_PREFETCH, \
-						       KVM_PVPMU_CACHE_ACCESS))
 
 static void guest_error(void)
 {
@@ -970,7 +822,7 @@ static unsigned int list_state(uint32_t *msrs)
 		if (is_state(msr))
 			msrs[n++] = msr;
 	}
-	TEST_ASSERT_EQ(n, MAX_SAVED);
+	TEST_ASSERT_EQ(n, NR_SAVED);
 	return n;
 }
 
@@ -990,15 +842,16 @@ static void shuffle(uint32_t *msrs, unsigned int n)
 
 static void test_save_restore(void)
 {
-	uint64_t status = KVM_PVPMU_STATUS_OVERFLOW(0) | KVM_PVPMU_STATUS_ERROR(1);
+	uint64_t sticky = KVM_PVPMU_STATUS_OVERFLOW(0) | KVM_PVPMU_STATUS_THROTTLED;
+	uint64_t status = sticky | KVM_PVPMU_STATUS_ERROR(1);
 	uint64_t values[MSR_KVM_PVPMU_LAST - MSR_KVM_PVPMU_BASE + 1];
 	struct kvm_vcpu *from, *to;
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&from, guest_to_be_saved);
 	struct kvm_vm *vm2 = vm_create_with_one_vcpu(&to, guest_restored);
-	uint32_t msrs[MAX_SAVED];
+	uint32_t msrs[NR_SAVED];
 	unsigned int i, n = list_state(msrs);
 
-	TEST_ASSERT_EQ(run_guest(from), 1);
+	TEST_ASSERT_EQ(run_to_sync(from), 1);
 	TEST_ASSERT_EQ(_vcpu_set_msr(from, MSR_KVM_PVPMU_GLOBAL_CTRL, 0), 1);
 	TEST_ASSERT_EQ(_vcpu_set_msr(from, MSR_KVM_PVPMU_GLOBAL_STATUS, status), 1);
 	for (i = 0; i < n; i++)
@@ -1019,8 +872,7 @@ static void test_save_restore(void)
 			    vcpu_get_msr(to, msrs[i]));
 
 	run_to_end(to);
-	TEST_ASSERT_EQ(vcpu_get_msr(to, MSR_KVM_PVPMU_GLOBAL_STATUS),
-		       KVM_PVPMU_STATUS_OVERFLOW(0));
+	TEST_ASSERT_EQ(vcpu_get_msr(to, MSR_KVM_PVPMU_GLOBAL_STATUS), sticky);
 	kvm_vm_free(vm);
 	kvm_vm_free(vm2);
 }
@@ -1032,7 +884,7 @@ static void test_host_access(void)
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_to_be_saved);
 	uint64_t nr = cap_counters(vcpu);
 
-	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(run_to_sync(vcpu), 1);
 	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0)),
 		       saved_counter(0) + NR_LOOPS);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0),
@@ -1041,8 +893,12 @@ static void test_host_access(void)
 				     BIT_ULL(nr)), 0);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_GLOBAL_STATUS,
 				     BIT_ULL(nr)), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_GLOBAL_STATUS,
+				     KVM_PVPMU_STATUS_THROTTLED << 1), 0);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_EVTSEL(0),
-				     KVM_PVPMU_EVTSEL_INT), 0);
+				     KVM_PVPMU_EVTSEL_INT << 1), 0);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_PAGE,
+				     KVM_PVPMU_PAGE_ENABLE << 1), 0);
 	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(0)),
 		       saved_counter(0) + NR_LOOPS);
 	run_to_end(vcpu);
@@ -1050,6 +906,12 @@ static void test_host_access(void)
 }
 
 /* The model. */
+
+static uint64_t allowed_features(void)
+{
+	return KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW |
+	       (get_kvm_param_bool("pvpmu_raw") ? KVM_PVPMU_CAP_RAW : 0);
+}
 
 static void check_bad_models(struct kvm_vm *vm, const uint64_t *events)
 {
@@ -1064,7 +926,8 @@ static void check_bad_models(struct kvm_vm *vm, const uint64_t *events)
 	TEST_ASSERT_EQ(set_model(vm, cap + (1 << KVM_PVPMU_CAP_WIDTH_SHIFT), 0, 0, 0),
 		       EINVAL);
 	for (bit = 24; bit < 64; bit++)
-		TEST_ASSERT_EQ(set_model(vm, cap | BIT_ULL(bit), 0, 0, 0), EINVAL);
+		TEST_ASSERT_EQ(set_model(vm, cap | BIT_ULL(bit), 0, 0, 0),
+			       allowed_features() & BIT_ULL(bit) ? 0 : EINVAL);
 
 	for (bit = 9; bit < 64; bit++)
 		TEST_ASSERT_EQ(set_model(vm, cap, BIT_ULL(bit), 0, 0), EINVAL);
@@ -1145,6 +1008,141 @@ static void test_small_model(void)
 	kvm_vm_free(vm);
 }
 
+/* An interrupt needs a local APIC in the kernel. */
+
+static int create_vcpu(struct kvm_vm *vm)
+{
+	int fd = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)0ul);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static void test_no_irqchip_chosen(void)
+{
+	uint64_t pv = BIT_ULL(KVM_PVPMU_PV_EXITS_CPUID);
+	struct kvm_vm *vm = vm_create_barebones();
+
+	TEST_ASSERT_EQ(set_model(vm, make_cap(3) | KVM_PVPMU_CAP_OVERFLOW, 0, 0,
+				 pv), 0);
+	TEST_ASSERT_EQ(create_vcpu(vm), EINVAL);
+
+	/* It was the model, and it can still be changed. */
+	TEST_ASSERT_EQ(set_model(vm, make_cap(3) | KVM_PVPMU_CAP_PAGE, 0, 0, pv), 0);
+	TEST_ASSERT_EQ(create_vcpu(vm), 0);
+	kvm_vm_free(vm);
+
+	/* So can the VM. */
+	vm = vm_create_barebones();
+	TEST_ASSERT_EQ(set_model(vm, make_cap(3) | KVM_PVPMU_CAP_OVERFLOW, 0, 0,
+				 pv), 0);
+	TEST_ASSERT_EQ(create_vcpu(vm), EINVAL);
+	vm_create_irqchip(vm);
+	TEST_ASSERT_EQ(create_vcpu(vm), 0);
+	kvm_vm_free(vm);
+}
+
+static uint64_t features_of_new_vcpu(struct kvm_vm *vm)
+{
+	struct kvm_vcpu *vcpu = __vm_vcpu_add(vm, 0);
+	uint64_t cap;
+
+	vcpu_init_cpuid(vcpu, kvm_get_supported_cpuid());
+	cap = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_CAP);
+	TEST_ASSERT_EQ(cap & KVM_PVPMU_CAP_VERSION, KVM_PVPMU_VERSION);
+	return cap >> 24 << 24;
+}
+
+static void test_no_irqchip_default(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+	TEST_ASSERT_EQ(features_of_new_vcpu(vm), KVM_PVPMU_CAP_PAGE);
+	kvm_vm_free(vm);
+
+	vm = vm_create_barebones();
+	vm_create_irqchip(vm);
+	TEST_ASSERT_EQ(features_of_new_vcpu(vm),
+		       KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW);
+	kvm_vm_free(vm);
+
+	/* The local APIC is what counts. */
+	vm = vm_create_barebones();
+	vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, 24);
+	TEST_ASSERT_EQ(features_of_new_vcpu(vm),
+		       KVM_PVPMU_CAP_PAGE | KVM_PVPMU_CAP_OVERFLOW);
+	kvm_vm_free(vm);
+}
+
+/* Raw events. */
+
+#define EVTSEL_RAW		(EVTSEL_CLASS(KVM_PVPMU_CLASS_RAW) | EVTSEL_ON)
+/* Event select and unit mask; AMD's event select has four bits more. */
+#define RAW_BITS		GENMASK_ULL(15, 0)
+#define RAW_BITS_AMD		(RAW_BITS | GENMASK_ULL(35, 32))
+/* Any code would do, nothing is counted. */
+#define RAW_CODE		0xc4
+#define DENIED_RAW_CODE		0xc5
+
+static void guest_raw(void)
+{
+	uint64_t valid = host_cpu_is_amd ? RAW_BITS_AMD : RAW_BITS;
+
+	expect_write(MSR_KVM_PVPMU_RAW(1), valid);
+	expect_value(MSR_KVM_PVPMU_RAW(1), valid);
+	expect_gp_outside(MSR_KVM_PVPMU_RAW(1), valid, 0);
+	expect_value(MSR_KVM_PVPMU_RAW(1), valid);
+
+	expect_write(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_RAW);
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_RAW | 1);
+	expect_gp_on_write(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_RAW & ~EVTSEL_BOTH);
+	expect_value(MSR_KVM_PVPMU_EVTSEL(0), EVTSEL_RAW);
+
+	/* The code may be written while the counter is on: another try. */
+	expect_write(MSR_KVM_PVPMU_RAW(0), DENIED_RAW_CODE);
+	guest_start(1);
+	expect_value(MSR_KVM_PVPMU_GLOBAL_STATUS, KVM_PVPMU_STATUS_ERROR(0));
+	expect_value(MSR_KVM_PVPMU_RAW(0), DENIED_RAW_CODE);
+	guest_stop();
+	GUEST_DONE();
+}
+
+static void deny_raw_code(struct kvm_vm *vm)
+{
+	struct {
+		struct kvm_pmu_event_filter filter;
+		uint64_t event;
+	} deny = {
+		.filter.nevents = 1,
+		.filter.action = KVM_PMU_EVENT_DENY,
+		.event = DENIED_RAW_CODE,
+	};
+
+	vm_ioctl(vm, KVM_SET_PMU_EVENT_FILTER, &deny.filter);
+}
+
+static void test_raw(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+
+	if (!get_kvm_param_bool("pvpmu_raw")) {
+		ksft_print_msg("needs kvm.pvpmu_raw=1\n");
+		return;
+	}
+	vm = create_with_cap(make_cap(4) | KVM_PVPMU_CAP_RAW, &vcpu, guest_raw);
+	deny_raw_code(vm);
+
+	host_write(vcpu, MSR_KVM_PVPMU_RAW(3), RAW_CODE);
+	TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PVPMU_RAW(3)), RAW_CODE);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpu, MSR_KVM_PVPMU_RAW(3), BIT_ULL(63)), 0);
+	check_absent_on_host(vcpu, MSR_KVM_PVPMU_RAW(4));
+	run_to_end(vcpu);
+	kvm_vm_free(vm);
+}
+
 /* INIT. */
 
 static void guest_send_init(void)
@@ -1167,7 +1165,10 @@ static void test_init(void)
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_COUNTER(0), 1), 1);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_ENABLED_NS(0), 1), 1);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_RUNNING_NS(0), 1), 1);
-	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_GLOBAL_STATUS, 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_GLOBAL_STATUS,
+				     KVM_PVPMU_STATUS_THROTTLED | 1), 1);
+	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_PAGE,
+				     PAGE_SIZE | KVM_PVPMU_PAGE_ENABLE), 1);
 	TEST_ASSERT_EQ(_vcpu_set_msr(vcpus[1], MSR_KVM_PVPMU_GLOBAL_CTRL, 1), 1);
 
 	/* KVM_GET_MP_STATE takes the pending INIT. */
@@ -1262,7 +1263,7 @@ static void test_host_pmu(void)
 
 	TEST_ASSERT(open_host_event(0, tid, -1, 0) < 0 && errno == ENOENT,
 		    "event opened before the first KVM_RUN");
-	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(run_to_sync(vcpu), 1);
 	check_host_event_errors(tid);
 
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
@@ -1271,7 +1272,7 @@ static void test_host_pmu(void)
 		TEST_ASSERT(fds[i] >= 0, "perf_event_open: %s", strerror(errno));
 	}
 
-	TEST_ASSERT_EQ(run_guest(vcpu), 2);
+	TEST_ASSERT_EQ(run_to_sync(vcpu), 2);
 	TEST_ASSERT_EQ(read_event(fds[0]), NR_LOOPS);
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		after = vcpu_get_msr(vcpu, MSR_KVM_PVPMU_COUNTER(i));
@@ -1320,13 +1321,13 @@ static void test_inherited_event(void)
 	pthread_t thread;
 	int i, fd;
 
-	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(run_to_sync(vcpu), 1);
 	fd = open_attr(&attr, 0, -1);
 	TEST_ASSERT(fd >= 0, "perf_event_open: %s", strerror(errno));
 	TEST_ASSERT_EQ(pthread_create(&thread, NULL, yield_until_stopped, NULL), 0);
 
 	for (i = 0; i < NR_USER_EXITS; i++) {
-		TEST_ASSERT_EQ(run_guest(vcpu), 1);
+		TEST_ASSERT_EQ(run_to_sync(vcpu), 1);
 		sched_yield();
 	}
 	TEST_ASSERT_EQ(read_event(fd), NR_LOOPS);
@@ -1342,7 +1343,7 @@ static void test_inherited_event(void)
 
 static void *run_in_thread(void *vcpu)
 {
-	run_guest(vcpu);
+	run_to_sync(vcpu);
 	return NULL;
 }
 
@@ -1374,27 +1375,26 @@ static void test_two_threads(void)
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_two_threads);
 	pthread_t thread;
 
-	TEST_ASSERT_EQ(run_guest(vcpu), 1);
+	TEST_ASSERT_EQ(run_to_sync(vcpu), 1);
 	TEST_ASSERT_EQ(pthread_create(&thread, NULL, run_in_thread, vcpu), 0);
 	TEST_ASSERT_EQ(pthread_join(thread, NULL), 0);
 	run_to_end(vcpu);
 	kvm_vm_free(vm);
 }
 
-static const struct {
-	const char *name;
-	void (*test)(void);
-} tests[] = {
+static const struct pvpmu_case cases[] = {
 	{ "hidden without its CPUID bit", test_hidden },
 	{ "reset values", test_reset_values },
 	{ "reserved bits", test_reserved_bits },
 	{ "absent registers", test_absent_registers },
 	{ "announced and other events", test_events },
+	{ "interrupts of own events", test_own_events },
 	{ "USR and OS", test_modes },
 	{ "exact counts", test_exact_counts },
 	{ "halts and interrupts", test_halts },
 	{ "vm-exits is the sum of its causes", test_sum_of_causes },
 	{ "own exits counted apart", test_own_exits },
+	{ "accesses to LVTPC counted apart", test_own_lvtpc },
 	{ "stop and start", test_stop_and_start },
 	{ "wrap and overflow bits", test_overflow },
 	{ "guest-ns", test_guest_ns },
@@ -1404,6 +1404,9 @@ static const struct {
 	{ "access by user space", test_host_access },
 	{ "bad models", test_bad_models },
 	{ "small model", test_small_model },
+	{ "chosen model without irqchip", test_no_irqchip_chosen },
+	{ "default model without irqchip", test_no_irqchip_default },
+	{ "raw events", test_raw },
 	{ "INIT", test_init },
 	{ "perf PMU kvm_vcpu", test_host_pmu },
 	{ "inherited event", test_inherited_event },
@@ -1413,7 +1416,6 @@ static const struct {
 int main(int argc, char *argv[])
 {
 	bool on;
-	int i;
 
 	TEST_REQUIRE(!access("/sys/module/kvm/parameters/pvpmu", R_OK));
 	on = get_kvm_param_bool("pvpmu");
@@ -1423,10 +1425,5 @@ int main(int argc, char *argv[])
 	if (!on)
 		ksft_exit_skip("kvm.pvpmu=0: nothing offered, as it should be\n");
 
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		tests[i].test();
-		ksft_test_result_pass("%s\n", tests[i].name);
-	}
-	ksft_finished();
+	run_cases(cases, ARRAY_SIZE(cases), argv[1]);
 }

@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Sampling in the guest: exact for what KVM counts, by time also with interrupts off, callchains, per task and per CPU.
+. lab/tests/pvpmu-lib.sh
+
+# record EVENT [OPTION...] -- COMMAND...: into /tmp/perf.data of the guest
+record() {
+	event=$1
+	shift
+	guest -t 200 perf record -q -o /tmp/perf.data -e "$event" "$@" >"$work/out" 2>&1 ||
+		fail "perf record -e $event: $(cat "$work/out")"
+}
+
+# script FIELDS: perf script of it, in $work/script
+script() {
+	guest -t 200 perf script -i /tmp/perf.data -F "$1" >"$work/script" 2>"$work/out" ||
+		fail "perf script: $(cat "$work/out")"
+}
+
+# most_frequent: how often the line of $work/script comes that comes most often, and that line
+most_frequent() {
+	sort "$work/script" | uniq -c | sort -rn | head -n 1
+}
+
+# exact CAUSE PROGRAM SYMBOL: each of the exits that the program causes is a sample at one instruction of SYMBOL
+exact() {
+	record "pvpmu/vm-exits-$1/" -c 1 -- taskset -c 0 "build/lab/$2" 1000
+	script ip,sym
+	# shellcheck disable=SC2046 # the words are wanted
+	set -- "$1" "$3" $(most_frequent)
+	assert_between "$3" 999 1001 "samples of 1000 exits by $1, at one instruction"
+	case $5 in
+	$2*) ;;
+	*) fail "the samples of exits by $1 are in $5, not in $2" ;;
+	esac
+}
+exact cpuid run-cpuid main
+exact io run-io write_port
+exact msr run-msr '*msr*'
+
+# A group's members are read with each sample of its leader; both count the same CPUIDs.
+record '{pvpmu/vm-exits-cpuid/,pvpmu/vm-exits/}:S' -c 100 -- build/lab/run-cpuid 1000
+guest perf report -i /tmp/perf.data --stdio --group >"$work/report" 2>&1
+assert_contains "$work/report" 'main' "a group is sampled"
+
+# Callchains of the kernel and of the program.
+record pvpmu/guest-ns/ -c 1000000 -g -- dd if=/dev/zero of=/dev/null bs=64k count=3000
+script ip,sym
+assert_contains "$work/script" '(entry_SYSCALL_64|do_syscall_64)' "callchains of the kernel"
+
+# By frequency, on all CPUs, and without naming an event.
+record pvpmu/guest-ns/ -F 200 -a -- sh -c 'timeout 4 sh -c "while :; do :; done" || true'
+script time,period
+assert_between "$(awk '{ if (NR == 1) first = $1; last = $1 } END { printf "%.0f\n", NR / (last - first) }' "$work/script")" \
+	100 300 "samples per second at 200 Hz"
+# Each sample stands for what was counted since the one before, so together they are the whole.
+record pvpmu/guest-ns/ -F 500 -- perf stat -x, -o /tmp/stat -e pvpmu/guest-ns/ -- \
+	dd if=/dev/zero of=/dev/null bs=64k count=8000
+script comm,period
+guest cat /tmp/stat >"$work/stat"
+assert_between "$(percent "$(awk '$1 ~ /^(dd|perf-exec)$/ { sum += $2 } END { printf "%d", sum }' "$work/script")" \
+	"$(stat_field pvpmu/guest-ns/ 1)")" 90 110 "the periods of a program's samples in percent of its count"
+guest -t 200 perf record -o /tmp/perf.data -- build/lab/run-cpuid 100 >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+guest perf evlist -i /tmp/perf.data >"$work/events" 2>/dev/null
+assert_contains "$work/events" 'cycles' "perf record chooses cycles where the host counts them"
+guest -t 200 sh -c 'perf top --stdio -e pvpmu/guest-ns/ -d 1 </dev/null >/tmp/top 2>&1 & sleep 4; kill -INT $!; wait; cat /tmp/top' \
+	>"$work/top" 2>&1 || true
+assert_contains "$work/top" 'pvpmu/guest-ns/' "perf top runs"
+
+# What pvpmu itself causes is not sampled: it would feed on itself.
+if guest perf record -q -o /tmp/perf.data -e pvpmu/pvpmu-exits/ true >"$work/out" 2>&1; then
+	fail "pvpmu's own exits can be sampled"
+fi
+
+# A kernel function that spins with interrupts off, and a program that spins as long; what the rest takes counts as well.
+spin_ms=1500
+module=build/kernel/kernel/trace/preemptirq_delay_test.ko
+# spin_share EVENT: the share of samples in the function, and of time, each in percent of all, in $samples and $time
+spin_share() {
+	guest -t 200 perf stat -x, -a -e pvpmu/guest-ns/ -- perf record -q -o /tmp/perf.data -a -e "$1" -c 1000000 -- sh -c "
+		timeout $((spin_ms / 1000)).$((spin_ms % 1000)) sh -c 'while :; do :; done'
+		insmod $module test_mode=irq delay=${spin_ms}000 && rmmod preemptirq_delay_test" \
+		>"$work/out" 2>"$work/stat" || fail "$(cat "$work/out" "$work/stat")"
+	script sym
+	samples=$(percent "$(grep -c busy_wait "$work/script" || true)" "$(wc -l <"$work/script")")
+	time=$(percent ${spin_ms}000000 "$(stat_field pvpmu/guest-ns/ 1)")
+}
+spin_share cpu-clock
+echo "cpu-clock: $samples % of its samples are in the function that spins with interrupts off, for $time % of the time"
+spin_share pvpmu/guest-ns/
+assert_between "$samples" $((time - 5)) $((time + 5)) "guest-ns samples in the spinning function, in percent; its time is $time"
