@@ -20,25 +20,22 @@ static gpa_t page_gpa(u64 page)
 }
 
 /*
- * NULL if the page is not mapped now.  The lock is one that spins: with
- * interrupts off and on all the same, and on PREEMPT_RT only if it is free.
+ * NULL if the page is not mapped now; the lock is held all the same.  It spins,
+ * interrupts are off where it is taken before VM entry: hence no PREEMPT_RT.
  */
 static struct kvm_pvpmu_page *lock_page_irq_off(struct kvm_pvpmu *pvpmu)
+	__acquires(&pvpmu->gpc.lock)
 {
-	struct gfn_to_pfn_cache *gpc = &pvpmu->gpc;
-
 	lockdep_assert_irqs_disabled();
 
-	if (!read_trylock(&gpc->lock))
+	read_lock(&pvpmu->gpc.lock);
+	if (!kvm_gpc_check(&pvpmu->gpc, sizeof(struct kvm_pvpmu_page)))
 		return NULL;
-	if (kvm_gpc_check(gpc, sizeof(struct kvm_pvpmu_page)))
-		return gpc->khva;
-
-	read_unlock(&gpc->lock);
-	return NULL;
+	return pvpmu->gpc.khva;
 }
 
 static void unlock_page_irq_off(struct kvm_pvpmu *pvpmu)
+	__releases(&pvpmu->gpc.lock)
 {
 	read_unlock(&pvpmu->gpc.lock);
 }
@@ -201,8 +198,8 @@ u32 kvm_pvpmu_exchange_entries(struct kvm_vcpu *vcpu, u32 store, u32 load,
 		seq = begin_write(page);
 		load = exchange(vcpu, page, store, load, loaded);
 		end_write(pvpmu, page, seq);
-		unlock_page_irq_off(pvpmu);
 	}
+	unlock_page_irq_off(pvpmu);
 	local_irq_restore(flags);
 	return page ? load : 0;
 }
@@ -221,10 +218,9 @@ u64 kvm_pvpmu_read_reload(struct kvm_vcpu *vcpu, unsigned int idx)
 
 	local_irq_save(flags);
 	page = lock_page_irq_off(pvpmu);
-	if (page) {
+	if (page)
 		reload = READ_ONCE(page->entries[idx].reload);
-		unlock_page_irq_off(pvpmu);
-	}
+	unlock_page_irq_off(pvpmu);
 	local_irq_restore(flags);
 	return reload > KVM_PVPMU_COUNTER_MASK ? 0 : reload;
 }
@@ -246,16 +242,15 @@ bool kvm_pvpmu_publish(struct kvm_vcpu *vcpu)
 		return true;
 
 	page = lock_page_irq_off(pvpmu);
-	if (!page)
-		return false;
-
-	seq = begin_write(page);
-	write_totals(vcpu, page);
-	write_time(vcpu, page);
-	page->status = READ_ONCE(pvpmu->status);
-	end_write(pvpmu, page, seq);
+	if (page) {
+		seq = begin_write(page);
+		write_totals(vcpu, page);
+		write_time(vcpu, page);
+		page->status = READ_ONCE(pvpmu->status);
+		end_write(pvpmu, page, seq);
+	}
 	unlock_page_irq_off(pvpmu);
-	return true;
+	return page;
 }
 
 /* Mapping. */
@@ -282,8 +277,8 @@ static void adopt_page(struct kvm_vcpu *vcpu)
 		seq = begin_write(page);
 		adopt_totals(vcpu, page);
 		end_write(pvpmu, page, seq);
-		unlock_page_irq_off(pvpmu);
 	}
+	unlock_page_irq_off(pvpmu);
 	local_irq_restore(flags);
 	pvpmu->page_written = !page;
 }
@@ -358,7 +353,7 @@ void kvm_pvpmu_save_page(struct kvm_vcpu *vcpu)
 			 0, NULL);
 		write_totals(vcpu, page);
 		end_write(pvpmu, page, seq);
-		unlock_page_irq_off(pvpmu);
 	}
+	unlock_page_irq_off(pvpmu);
 	local_irq_restore(flags);
 }
