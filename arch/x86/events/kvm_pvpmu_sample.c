@@ -72,6 +72,16 @@ static void pvpmu_follow_period(struct pvpmu_cpu *cpu, struct perf_event *event)
 	pvpmu_load_period(cpu, event);
 }
 
+/* An event of user space, found late, must not show where the kernel is. */
+static struct pt_regs *pvpmu_sample_regs(struct perf_event *event,
+					 struct pt_regs *regs)
+{
+	if (!event->attr.exclude_kernel || user_mode(regs))
+		return regs;
+
+	return task_pt_regs(current);
+}
+
 static void pvpmu_sample(struct pvpmu_cpu *cpu, int idx, struct pt_regs *regs)
 {
 	struct perf_event *event = cpu->counters[idx].event;
@@ -91,7 +101,7 @@ static void pvpmu_sample(struct pvpmu_cpu *cpu, int idx, struct pt_regs *regs)
 	event->hw.event_base = count;
 
 	perf_sample_data_init(&data, 0, event->hw.last_period);
-	if (perf_event_overflow(event, &data, regs))
+	if (perf_event_overflow(event, &data, pvpmu_sample_regs(event, regs)))
 		event->pmu->stop(event, 0);
 	else
 		pvpmu_follow_period(cpu, event);

@@ -14,7 +14,6 @@
 #include <linux/kvm_host.h>
 #include <linux/moduleparam.h>
 #include <linux/perf_event.h>
-#include <linux/sched/clock.h>
 #include "lapic.h"
 #include "pvpmu.h"
 
@@ -39,9 +38,6 @@
  */
 #define PVPMU_ENTRY_COSTS	4
 #define PVPMU_ENTRY_COST_MAX	(NSEC_PER_MSEC / 4)
-
-/* perf's mark of an event that it has stopped until the next tick. */
-#define PERF_THROTTLED		(~0ULL)
 
 static unsigned int __read_mostly min_period = 10000;
 module_param_named(pvpmu_min_period, min_period, uint, 0444);
@@ -349,7 +345,8 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 	WRITE_ONCE(pvpmu->timer_armed, false);
 	if (READ_ONCE(pvpmu->pmi_waits)) {
 		/* Nobody waits for it to end if nothing has happened. */
-		WRITE_ONCE(pvpmu->wake, READ_ONCE(pvpmu->pmi));
+		if (READ_ONCE(pvpmu->pmi))
+			WRITE_ONCE(pvpmu->wake, true);
 		kvm_make_request(KVM_REQ_PVPMU, vcpu);
 		kvm_vcpu_kick(vcpu);
 	} else if (READ_ONCE(vcpu->mode) == IN_GUEST_MODE) {

@@ -11,7 +11,6 @@
 
 #include <linux/clocksource.h>
 #include <linux/kvm_host.h>
-#include <linux/sched/clock.h>
 #include "pvpmu.h"
 
 static gpa_t page_gpa(u64 page)

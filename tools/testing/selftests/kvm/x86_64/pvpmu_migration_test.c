@@ -318,15 +318,8 @@ static void test_dirty(void)
 
 static void guest_waits(void)
 {
-	uint64_t seen;
+	uint64_t seen = guest_storm_until_throttled();
 
-	guest_enable_pmi(APIC_DM_NMI);
-	guest_enable_page();
-	guest_fill_periodic(0, EVTSEL_PV_INT(EXITS_CPUID), 1);
-	guest_start(1);
-	while (!(READ_ONCE(page->status) & KVM_PVPMU_STATUS_THROTTLED))
-		do_cpuid(1);
-	seen = guest_pmis();
 	GUEST_SYNC(1);
 	while (guest_pmis() == seen)
 		barrier();
@@ -342,7 +335,7 @@ static void test_waits(void)
 	struct kvm_vm *vm;
 
 	if (get_kvm_param_integer("pvpmu_max_rate") > NR_LOOPS) {
-		ksft_print_msg("needs kvm.pvpmu_max_rate=%u at most\n", NR_LOOPS);
+		skip_reason = "a lower kvm.pvpmu_max_rate";
 		return;
 	}
 	vm = create_with_page(&vcpu, guest_waits);

@@ -586,7 +586,7 @@ static void test_nested(void)
 	vm_vaddr_t svm;
 
 	if (!kvm_cpu_has(X86_FEATURE_SVM)) {
-		ksft_print_msg("needs nested SVM\n");
+		skip_reason = "nested SVM";
 		return;
 	}
 	vm = create_with_page(&vcpu, guest_nested);
@@ -820,8 +820,7 @@ static void guest_short_ns(void)
 static void test_short_ns(void)
 {
 	if (get_kvm_param_integer("pvpmu_min_period_ns") < ENOUGH_NS) {
-		ksft_print_msg("needs kvm.pvpmu_min_period_ns=%u at least\n",
-			       ENOUGH_NS);
+		skip_reason = "a higher kvm.pvpmu_min_period_ns";
 		return;
 	}
 	run_pmi_case(guest_short_ns);
@@ -880,7 +879,7 @@ static void guest_short_cycles(void)
 static void test_short_cycles(void)
 {
 	if (get_kvm_param_integer("pvpmu_min_period") <= 2 * SHORT_EVENTS_PERIOD) {
-		ksft_print_msg("no such minimum here\n");
+		skip_reason = "a higher kvm.pvpmu_min_period";
 		return;
 	}
 	run_pmi_case(guest_short_cycles);
@@ -984,16 +983,8 @@ static void test_storm(void)
 /* The interrupt that waits comes by itself, without another exit's help. */
 static void guest_waits(void)
 {
-	uint64_t seen;
+	uint64_t seen = guest_storm_until_throttled();
 
-	guest_enable_pmi(APIC_DM_NMI);
-	guest_enable_page();
-	guest_fill_periodic(0, EVTSEL_PV_INT(EXITS_CPUID), 1);
-	guest_start(1);
-	while (!(READ_ONCE(page->status) & KVM_PVPMU_STATUS_THROTTLED))
-		do_cpuid(1);
-
-	seen = guest_pmis();
 	GUEST_ASSERT(seen <= page->entries[0].overflows);
 	while (guest_pmis() == seen)
 		barrier();
@@ -1012,7 +1003,7 @@ static void guest_waits(void)
 static void test_waits(void)
 {
 	if (get_kvm_param_integer("pvpmu_max_rate") > NR_LOOPS) {
-		ksft_print_msg("needs kvm.pvpmu_max_rate=%u at most\n", NR_LOOPS);
+		skip_reason = "a lower kvm.pvpmu_max_rate";
 		return;
 	}
 	run_page_case(guest_waits);

@@ -1129,7 +1129,7 @@ static void test_raw(void)
 	struct kvm_vm *vm;
 
 	if (!get_kvm_param_bool("pvpmu_raw")) {
-		ksft_print_msg("needs kvm.pvpmu_raw=1\n");
+		skip_reason = "kvm.pvpmu_raw=1";
 		return;
 	}
 	vm = create_with_cap(make_cap(4) | KVM_PVPMU_CAP_RAW, &vcpu, guest_raw);
