@@ -379,8 +379,8 @@ static bool samples_guest_time_only(void)
 
 /*
  * What perf record and perf top sample unless told otherwise.  In a guest whose
- * host has no PMU to share, cycles would end up as cpu-clock, which cannot see
- * code that runs with interrupts off; pvpmu's clock can.
+ * host has no PMU to share, cycles would end up as cpu-clock, by an hrtimer that
+ * waits where interrupts are off; pvpmu's clock comes by NMI.
  */
 const char *kvm_pvpmu__default_event(bool can_profile_kernel)
 {
