@@ -192,46 +192,61 @@ static void pvpmu_fold_total(struct pvpmu_cpu *cpu, struct perf_event *event)
 }
 
 /*
- * Nobody kept the page up to date for a while; it goes on from where it was.
+ * Nobody kept the page up to date for @gap ns, and it goes on from where it was.
  * On a CPU that was away, all was folded before, or starts only now.
  */
 static void pvpmu_restart_total(struct pvpmu_cpu *cpu, struct perf_event *event,
-				bool was_away)
+				bool was_away, u64 gap)
 {
 	u64 now = pvpmu_event_time(event);
+	u64 span = now - local64_read(&event->hw.period_left);
 
-	if (was_away)
+	if (was_away) {
 		local64_set(&event->hw.prev_count, pvpmu_total(cpu, event));
-	event->total_time_running -= now - local64_read(&event->hw.period_left);
+		gap = span;
+	}
+	event->total_time_running -= min(gap, span);
 	local64_set(&event->hw.period_left, now);
 }
 
 /* Events that have a counter. */
 
+static void pvpmu_restart_counter(struct pvpmu_cpu *cpu, int idx)
+{
+	struct perf_event *event = cpu->counters[idx].event;
+
+	pvpmu_lose_all_time(&cpu->counters[idx]);
+	local64_set(&event->hw.prev_count, cpu->counters[idx].value);
+	if (!(cpu->wanted & BIT(idx)))
+		return;
+
+	pvpmu_set_evtsel(cpu, idx, event->hw.config_base);
+	if (is_sampling_event(event))
+		pvpmu_load_period(cpu, event);
+}
+
 /*
  * Program everything that should run anew: the registers were reset behind the
- * driver's back.  What was counted since the last reading is lost, and so is
- * that time.
+ * driver's back.  What a counter has counted since its last reading is lost,
+ * also of one that is just being stopped, and so is that time.
  */
 static void pvpmu_restart(struct pvpmu_cpu *cpu)
 {
+	unsigned long lost = (cpu->wanted | cpu->ran) & cpu->used;
 	bool was_away = !cpu->ready;
 	struct perf_event *event;
+	u64 gap = 0;
 	int i;
 
 	cpu->restarting = true;
+	if (cpu->page && !was_away)
+		gap = pvpmu_page_age(cpu);
 	pvpmu_reset_registers(cpu);
 
-	for_each_set_bit(i, &cpu->wanted, KVM_PVPMU_MAX_COUNTERS) {
-		event = cpu->counters[i].event;
-		pvpmu_lose_all_time(&cpu->counters[i]);
-		local64_set(&event->hw.prev_count, cpu->counters[i].value);
-		pvpmu_set_evtsel(cpu, i, event->hw.config_base);
-		if (is_sampling_event(event))
-			pvpmu_load_period(cpu, event);
-	}
+	for_each_set_bit(i, &lost, KVM_PVPMU_MAX_COUNTERS)
+		pvpmu_restart_counter(cpu, i);
 	list_for_each_entry(event, &cpu->totals, active_entry)
-		pvpmu_restart_total(cpu, event, was_away);
+		pvpmu_restart_total(cpu, event, was_away, gap);
 
 	if (!cpu->disabled && !pvpmu_set_ctrl(cpu, cpu->wanted))
 		pvpmu_shut_down();
@@ -344,6 +359,7 @@ static void pvpmu_event_start(struct perf_event *event, int flags)
 	else
 		pvpmu_start_counter(cpu, event);
 	pvpmu_enable(cpu);
+	pvpmu_watch(cpu);
 }
 
 static void pvpmu_stop_total(struct pvpmu_cpu *cpu, struct perf_event *event)
@@ -659,6 +675,12 @@ static struct pmu pvpmu_pmu = {
 	.cancel_txn	= pvpmu_end_txn,
 };
 
+/* Stop and start all events of this CPU. */
+void pvpmu_reschedule(void)
+{
+	perf_pmu_resched(pvpmu_is_cpu_pmu ? &pvpmu_cpu_pmu : &pvpmu_pmu);
+}
+
 /* CPUs that come and go */
 
 /*
@@ -819,6 +841,7 @@ static int __init pvpmu_init(void)
 	pvpmu_model.countable[KVM_PVPMU_CLASS_PV] =
 		pvpmu_model.offered[KVM_PVPMU_CLASS_PV];
 	pvpmu_alloc_pages();
+	pvpmu_init_watch();
 	pvpmu_start_boot_cpu();
 
 	ret = pvpmu_register();

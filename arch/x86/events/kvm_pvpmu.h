@@ -5,6 +5,7 @@
 #ifndef _ARCH_X86_EVENTS_KVM_PVPMU_H
 #define _ARCH_X86_EVENTS_KVM_PVPMU_H
 
+#include <linux/hrtimer.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
@@ -64,6 +65,7 @@ struct pvpmu_cpu {
 	u32			pmis;		/* those that were claimed */
 	struct kvm_pvpmu_page	*page;		/* NULL: by registers only */
 	struct list_head	totals;		/* events that read totals */
+	struct hrtimer		watch;
 };
 
 DECLARE_PER_CPU(struct pvpmu_cpu, pvpmu_cpus);
@@ -91,10 +93,13 @@ void pvpmu_copy_entry(struct kvm_pvpmu_page *page, int idx,
 bool pvpmu_read_counter(struct pvpmu_cpu *cpu, int idx,
 			struct pvpmu_reading *reading);
 bool pvpmu_read_total(struct pvpmu_cpu *cpu, unsigned int event, u64 *total);
+u64 pvpmu_page_age(struct pvpmu_cpu *cpu);
+bool pvpmu_is_programmed(struct pvpmu_cpu *cpu);
 void pvpmu_release_registers(struct pvpmu_cpu *cpu);
 void pvpmu_alloc_pages(void);
 
-/* kvm_pvpmu.c, for the interrupt */
+/* kvm_pvpmu.c, for the timer and the interrupt */
+void pvpmu_reschedule(void);
 void pvpmu_fold_reading(struct pvpmu_cpu *cpu, int idx,
 			struct pvpmu_reading *reading);
 
@@ -102,6 +107,10 @@ void pvpmu_fold_reading(struct pvpmu_cpu *cpu, int idx,
 void pvpmu_load_period(struct pvpmu_cpu *cpu, struct perf_event *event);
 void pvpmu_handle_waiting(struct pvpmu_cpu *cpu);
 bool pvpmu_init_sampling(void);
+
+/* kvm_pvpmu_watch.c */
+void pvpmu_watch(struct pvpmu_cpu *cpu);
+void pvpmu_init_watch(void);
 
 static inline bool pvpmu_can_interrupt(void)
 {

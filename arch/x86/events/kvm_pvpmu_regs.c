@@ -192,6 +192,30 @@ static u64 pvpmu_copy_total(struct kvm_pvpmu_page *page, unsigned int event,
 	return (s64)cycles < 0 ? U64_MAX : age;
 }
 
+static bool pvpmu_counters_are_known(struct pvpmu_cpu *cpu)
+{
+	int i = __ffs(cpu->ctrl);
+
+	return pvpmu_read(MSR_KVM_PVPMU_EVTSEL(i)) == cpu->counters[i].evtsel;
+}
+
+/* Since the host wrote the page, in ns; U64_MAX where that cannot be told. */
+u64 pvpmu_page_age(struct pvpmu_cpu *cpu)
+{
+	u64 total;
+
+	return pvpmu_copy_total(cpu->page, KVM_PVPMU_PV_GUEST_NS, &total);
+}
+
+/* Without an exit, if the page is there and new. */
+bool pvpmu_is_programmed(struct pvpmu_cpu *cpu)
+{
+	if (!cpu->page)
+		return !cpu->ctrl || pvpmu_counters_are_known(cpu);
+
+	return pvpmu_page_age(cpu) < PVPMU_STALE_NS || pvpmu_page_is_known(cpu);
+}
+
 /* Without an exit, unless the page's age is in doubt. */
 bool pvpmu_read_total(struct pvpmu_cpu *cpu, unsigned int event, u64 *total)
 {
