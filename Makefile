@@ -19,8 +19,8 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 .SUFFIXES:
 
 .DELETE_ON_ERROR:
-.PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check bench \
-        series refresh lint unit-tests perf-tests variants sparse hook-budget clean
+.PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check check-qemu \
+        check-debug bench qemu series refresh lint unit-tests perf-tests variants sparse hook-budget clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -60,7 +60,8 @@ $(PERF_TESTS_RECORD):
 perf-tests: perf
 	@$(LOCKED) base-perf $(MAKE) --no-print-directory $(PERF_TESTS_RECORD)
 	scripts/record-perf-tests build/perf/perf build/linux/tools/perf build/perf-tests.json
-	scripts/compare-perf-tests $(PERF_TESTS_RECORD) build/perf-tests.json
+	scripts/compare-perf-tests $(PERF_TESTS_RECORD) build/perf-tests.json \
+		build/base-perf/perf build/base-tools/tools/perf build/perf/perf build/linux/tools/perf
 
 # The base's own tests that our changes must not break, and ours.
 SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_test kvm_binary_stats_test \
@@ -103,6 +104,12 @@ demo: deps ## build everything, boot host and guest, and show what pvperf does
 check: deps ## build and test everything; T=name runs one test or group
 	@$(PYTHON) lab/steps check --accel $(ACCEL) $(T)
 
+check-qemu: deps ## build QEMU with contrib/qemu and test live migration with it
+	@$(PYTHON) lab/steps check-qemu --accel $(ACCEL)
+
+check-debug: deps ## test under host kernels with lockdep, KASAN and KCSAN; T=name runs one of them
+	@$(PYTHON) lab/steps check-debug --accel $(ACCEL) $(T)
+
 bench: deps ## measure; the results stay in build/bench.txt
 	@$(PYTHON) lab/steps bench --accel $(ACCEL)
 
@@ -127,7 +134,17 @@ VARIANT = $(SUBMAKE) -f lab/kernel.mk TARGETS="arch/x86/kvm/ arch/x86/events/ ar
 variants: tree
 	@$(LOCKED) module $(VARIANT) O=build/kernel-module FRAGMENTS="lab/kernel.config lab/kvm-module.config"
 	$(PYTHON) scripts/check-exports build/kernel-module build/kernel
+	$(PYTHON) scripts/check-hooks-off build/kernel-module
 	@$(LOCKED) off $(VARIANT) O=build/kernel-off FRAGMENTS="lab/kernel.config lab/pvpmu-off.config"
+
+# Debian's QEMU, with contrib/qemu.
+qemu:
+	@$(LOCKED) qemu scripts/build-qemu build/qemu $(JOBS)
+
+# Kernels that watch themselves, for make check-debug.
+kernel-%: lab/debug-%.config tree
+	@$(LOCKED) kernel-$* $(SUBMAKE) -f lab/kernel.mk TARGETS=bzImage O=build/kernel-$* \
+		FRAGMENTS="lab/kernel.config lab/debug-$*.config"
 
 sparse: kernel
 	@$(LOCKED) kernel scripts/run-sparse build/kernel

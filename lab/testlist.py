@@ -18,6 +18,7 @@ class Test:
     fresh: bool = False
     append: str = ""
     cpus: int = 1
+    named: bool = False
 
     def __post_init__(self):
         self.fresh = self.fresh or bool(self.append) or self.cpus != 1
@@ -39,9 +40,9 @@ def read_tests(path=LAB / "tests.toml"):
 
 
 def select(tests, wanted):
-    """The tests of those names or groups; all of them when none is named."""
+    """The tests of those names or groups; when none is named, all that need not be."""
     if not wanted:
-        return tests
+        return [t for t in tests if not t.named]
     chosen = [t for t in tests if t.name in wanted or t.group in wanted]
     unknown = set(wanted) - {t.name for t in chosen} - {t.group for t in chosen}
     if unknown:

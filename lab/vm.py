@@ -110,12 +110,14 @@ class Pulse(threading.Thread):
 class HostVM:
     """with HostVM() as vm: vm.run("uname -r")"""
 
-    def __init__(self, accel="tcg", cpus=1, mem="3G", append="", console=None, qemu_args=()):
+    def __init__(self, accel="tcg", cpus=1, mem="3G", append="", console=None, kernel=KERNEL,
+                 qemu_args=()):
         self.accel = accel
         self.cpus = cpus
         self.mem = mem
         self.append = append
         self.console = Path(console or LOGS / "host-console.log")
+        self.kernel = kernel
         self.qemu_args = list(qemu_args)
         self.dir = None
         self.qemu = None
@@ -161,7 +163,7 @@ class HostVM:
         share = "security_model=none,multidevs=remap"
         return ["qemu-system-x86_64", *machine, "-smp", str(self.cpus), "-m", self.mem,
                 "-nodefaults", "-display", "none", "-no-reboot",
-                "-serial", f"file:{self.console}", "-kernel", str(KERNEL),
+                "-serial", f"file:{self.console}", "-kernel", str(self.kernel),
                 "-append", self.kernel_command_line(),
                 "-fsdev", f"local,id=root,path=/,readonly=on,{share}",
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=rootfs",
@@ -170,9 +172,9 @@ class HostVM:
                 *ports, *self.qemu_args]
 
     def start(self):
-        for path, target in ((KERNEL, "kernel"), (INIT, "lab")):
+        for path, target in ((self.kernel, "kernel"), (INIT, "lab")):
             if not path.exists():
-                raise VMLost(f"{path.relative_to(REPO)} is missing: make {target}")
+                raise VMLost(f"{path} is missing: make {target}")
         self.dir = tempfile.mkdtemp(prefix="pvperf-")
         self.console.parent.mkdir(parents=True, exist_ok=True)
         OUT.mkdir(parents=True, exist_ok=True)
