@@ -38,6 +38,12 @@ exact cpuid run-cpuid main
 exact io run-io write_port
 exact msr run-msr '*msr*'
 
+# Every exit of a real program, whatever its cause: what sampling takes is not among them, else it never ended.
+record pvpmu/vm-exits/ -c 1 -- tar cf /dev/null lab
+script ip,sym
+assert_between "$(wc -l <"$work/script")" 100 10000 "samples of all exits of tar"
+assert_contains "$work/script" 'iowrite|write_msr|lapic|vp_notify' "exits to a device or for a timer are among them"
+
 # A group's members are read with each sample of its leader; both count the same CPUIDs.
 record '{pvpmu/vm-exits-cpuid/,pvpmu/vm-exits/}:S' -c 100 -- build/lab/run-cpuid 1000
 guest perf report -i /tmp/perf.data --stdio --group >"$work/report" 2>&1

@@ -86,6 +86,7 @@ void pvpmu_shut_down(void);
 u64 pvpmu_read(u32 msr);
 void pvpmu_write(u32 msr, u64 val);
 bool pvpmu_set_ctrl(struct pvpmu_cpu *cpu, unsigned long ctrl);
+void pvpmu_mark_dirty(struct pvpmu_cpu *cpu, int idx);
 void pvpmu_set_evtsel(struct pvpmu_cpu *cpu, int idx, u64 evtsel);
 void pvpmu_reset_registers(struct pvpmu_cpu *cpu);
 void pvpmu_copy_entry(struct kvm_pvpmu_page *page, int idx,

@@ -97,6 +97,14 @@ bool pvpmu_set_ctrl(struct pvpmu_cpu *cpu, unsigned long ctrl)
 	return ok;
 }
 
+/* Before the entry is written: the host then leaves its value to us. */
+void pvpmu_mark_dirty(struct pvpmu_cpu *cpu, int idx)
+{
+	cpu->dirty |= BIT(idx);
+	WRITE_ONCE(cpu->page->dirty, cpu->dirty);
+	barrier();
+}
+
 /* Leaves the count and the times alone, so their last readings stay right. */
 void pvpmu_set_evtsel(struct pvpmu_cpu *cpu, int idx, u64 evtsel)
 {
@@ -110,8 +118,8 @@ void pvpmu_set_evtsel(struct pvpmu_cpu *cpu, int idx, u64 evtsel)
 		pvpmu_write(MSR_KVM_PVPMU_EVTSEL(idx), evtsel);
 		return;
 	}
+	pvpmu_mark_dirty(cpu, idx);
 	WRITE_ONCE(cpu->page->entries[idx].evtsel, evtsel);
-	cpu->dirty |= BIT(idx);
 }
 
 /* Reading */

@@ -46,10 +46,10 @@ void pvpmu_load_period(struct pvpmu_cpu *cpu, struct perf_event *event)
 {
 	struct kvm_pvpmu_entry *entry = &cpu->page->entries[event->hw.idx];
 
+	pvpmu_mark_dirty(cpu, event->hw.idx);
 	WRITE_ONCE(entry->value,
 		   -pvpmu_period_left(event) & PVPMU_COUNTER_MASK);
 	pvpmu_set_reload(cpu, event);
-	cpu->dirty |= BIT(event->hw.idx);
 }
 
 /*

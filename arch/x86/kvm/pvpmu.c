@@ -672,8 +672,6 @@ void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
 	if (pvpmu->status_restored)
 		repeat_pmi(vcpu);
 	kvm_pvpmu_sync_counters(vcpu);
-	if (pvpmu->status_restored)
-		kvm_pvpmu_find_errors(vcpu);
 	pvpmu->status_restored = false;
 	mutex_unlock(&pvpmu->lock);
 }

@@ -134,6 +134,8 @@ struct kvm_pvpmu {
 	bool has_limits;
 	bool pmi;		/* an interrupt is due, now or at pmi_time */
 	bool pmi_waits;		/* also read by the timer */
+	bool nmi;		/* one that it raised may not have been handled */
+	bool injects_nmi;	/* the last VM entry did */
 	u64 pmi_time;		/* up to which the vCPU used up its share */
 	u64 wait_end;
 	unsigned long tick;
@@ -172,7 +174,6 @@ u64 kvm_pvpmu_peek_value(struct kvm_vcpu *vcpu, unsigned int idx,
 			 enum pvpmu_value what);
 void kvm_pvpmu_stop_disabled(struct kvm_vcpu *vcpu);
 void kvm_pvpmu_sync_counters(struct kvm_vcpu *vcpu);
-void kvm_pvpmu_find_errors(struct kvm_vcpu *vcpu);
 void kvm_pvpmu_release_events(struct kvm_vcpu *vcpu);
 
 /* pvpmu.c, for the page */

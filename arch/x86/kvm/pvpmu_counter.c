@@ -630,6 +630,19 @@ static void start_and_arm(struct kvm_vcpu *vcpu)
 	pvpmu->retry = 0;
 }
 
+/* A restored status has the errors of the host that it was saved on. */
+static void find_errors(struct kvm_vcpu *vcpu)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
+
+	for (i = 0; i < nr; i++) {
+		if (pvpmu->counters[i].backend != PVPMU_STOPPED)
+			set_error(pvpmu, i,
+				  pvpmu->counters[i].backend == PVPMU_FAILED);
+	}
+}
+
 /* Make what counts agree with what the registers say. */
 void kvm_pvpmu_sync_counters(struct kvm_vcpu *vcpu)
 {
@@ -647,23 +660,12 @@ void kvm_pvpmu_sync_counters(struct kvm_vcpu *vcpu)
 	kvm_pvpmu_deliver_pmi(vcpu);
 	start_and_arm(vcpu);
 	kvm_pvpmu_set_limits(vcpu);
+	if (pvpmu->status_restored)
+		find_errors(vcpu);
 	if (pvpmu->stale)
 		kvm_pvpmu_exchange_entries(vcpu, pvpmu->stale, 0, NULL);
 
 	reap_idle_events(vcpu);
-}
-
-/* A restored status has the errors of the host that it was saved on. */
-void kvm_pvpmu_find_errors(struct kvm_vcpu *vcpu)
-{
-	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
-	unsigned int i, nr = kvm_pvpmu_nr_counters(vcpu->kvm);
-
-	for (i = 0; i < nr; i++) {
-		if (pvpmu->counters[i].backend != PVPMU_STOPPED)
-			set_error(pvpmu, i,
-				  pvpmu->counters[i].backend == PVPMU_FAILED);
-	}
 }
 
 /* After a write by user space; what is to be started waits for the vCPU. */

@@ -243,6 +243,7 @@ static void end_wait(struct kvm_vcpu *vcpu)
 void kvm_pvpmu_deliver_pmi(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	u32 lvtpc;
 
 	lockdep_assert_held(&pvpmu->lock);
 
@@ -263,6 +264,9 @@ void kvm_pvpmu_deliver_pmi(struct kvm_vcpu *vcpu)
 	    !kvm_apic_local_deliver(vcpu->arch.apic, APIC_LVTPC))
 		return;
 
+	lvtpc = kvm_lapic_get_reg(vcpu->arch.apic, APIC_LVTPC);
+	if (GET_APIC_DELIVERY_MODE(lvtpc) == APIC_MODE_NMI)
+		pvpmu->nmi = true;
 	++vcpu->stat.pvpmu_pmis;
 	kvm_pvpmu_add(vcpu, KVM_PVPMU_PV_SELF_PMIS, 1);
 }

@@ -169,6 +169,41 @@ static bool is_lvtpc_access(struct kvm_vcpu *vcpu,
 	}
 }
 
+/* Not told when the handler of an NMI has ended, KVM steps over its IRET. */
+static bool is_nmi_step(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit)
+{
+	return boot_cpu_has(X86_FEATURE_SVM) && !vcpu->guest_debug &&
+	       exit->reason == SVM_EXIT_EXCP_BASE + DB_VECTOR;
+}
+
+static bool nmi_waits(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.nmi_pending || vcpu->arch.nmi_injected ||
+	       atomic_read(&vcpu->arch.nmi_queued);
+}
+
+/*
+ * From an NMI of pvpmu's on until its handler has ended, KVM makes the guest exit
+ * to learn of that end, and for interrupts that the NMI keeps waiting.  Where
+ * an NMI waits, or is injected while something else waits, KVM interrupts itself
+ * to be out of the guest right after; that looks like any interrupt of the host,
+ * so all that come then count as such.
+ */
+static bool serves_own_nmi(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit,
+			   u8 cause)
+{
+	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
+	bool waits;
+
+	if (likely(!pvpmu->nmi))
+		return false;
+
+	waits = nmi_waits(vcpu);
+	pvpmu->nmi = waits || kvm_x86_call(get_nmi_mask)(vcpu);
+	return cause == CAUSE(INTR_WINDOW) || is_nmi_step(vcpu, exit) ||
+	       (cause == CAUSE(EXTERNAL_INTR) && (waits || pvpmu->injects_nmi));
+}
+
 /*
  * What using pvpmu takes must not show up in what it measures: accesses to its
  * registers and to its interrupt's, and what makes the guest exit for it.
@@ -181,9 +216,10 @@ static bool is_own_exit(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit,
 	if (cause == CAUSE(MSR) && msr >= MSR_KVM_PVPMU_BASE &&
 	    msr <= MSR_KVM_PVPMU_LAST)
 		return true;
-	if (cause == CAUSE(EXTERNAL_INTR))
-		return kvm_pvpmu_interrupted_host(vcpu);
-	return is_lvtpc_access(vcpu, exit, cause);
+	if (cause == CAUSE(EXTERNAL_INTR) && kvm_pvpmu_interrupted_host(vcpu))
+		return true;
+	return is_lvtpc_access(vcpu, exit, cause) ||
+	       serves_own_nmi(vcpu, exit, cause);
 }
 
 static void count_exit(struct kvm_vcpu *vcpu, const struct pvpmu_exit *exit)
@@ -289,6 +325,7 @@ void __kvm_pvpmu_enter(struct kvm_vcpu *vcpu)
 	}
 
 	pvpmu->entry_time = guest_time_now();
+	pvpmu->injects_nmi = vcpu->arch.nmi_injected;
 
 	kvm_pvpmu_leave_real_mode_alone(vcpu);
 	if (!kvm_pvpmu_publish(vcpu))

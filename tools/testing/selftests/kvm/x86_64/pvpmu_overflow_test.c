@@ -448,6 +448,34 @@ static void test_own_pmis(void)
 	run_pmi_case(guest_own_pmis);
 }
 
+/* The exits that handling an interrupt takes do not overflow again. */
+
+static void guest_no_feeding(void)
+{
+	guest_enable_pmi(lvtpc);
+	guest_enable_page();
+	guest_program(1, EVTSEL_PV(EXITS_INTR_WINDOW));
+	guest_program(2, EVTSEL_PV(EXITS_EXCEPTION));
+	guest_program(3, EVTSEL_PV(VM_EXITS));
+	guest_fill_periodic(0, EVTSEL_PV_INT(VM_EXITS), 1);
+	guest_start(0xf);
+	do_cpuid(NR_USER_EXITS);
+	guest_stop();
+
+	GUEST_ASSERT_EQ(guest_counter(1), 0);
+	GUEST_ASSERT_EQ(guest_counter(2), 0);
+	GUEST_ASSERT_EQ(page->entries[0].overflows, guest_counter(3));
+	GUEST_ASSERT(guest_pmis() >= NR_USER_EXITS);
+	/* Interrupts of the host and faults are exits too, but not that many. */
+	GUEST_ASSERT(guest_counter(3) < 2 * NR_USER_EXITS);
+	GUEST_DONE();
+}
+
+static void test_no_feeding(void)
+{
+	run_pmi_case(guest_no_feeding);
+}
+
 /* Does the delivery mask LVTPC, as Intel's processors do? */
 
 static void guest_no_unmask_handler(struct ex_regs *regs)
@@ -1023,6 +1051,7 @@ static const struct pvpmu_case cases[] = {
 	{ "NMI ends a halt", test_woken },
 	{ "vector ends a halt", test_woken_by_vector },
 	{ "pvpmu-pmis", test_own_pmis },
+	{ "does not feed on itself", test_no_feeding },
 	{ "mask bit by vendor", test_mask_bit },
 	{ "restored status interrupts", test_restored_status },
 	{ "armed by user space", test_armed_by_host },
