@@ -11,7 +11,7 @@ tolerance=5
 
 # share_of_spin EVENT: of all of that profile's time, the percentage that lies in the function
 share_of_spin() {
-	guest -t 250 "perf record -q -a -g -e $1 -c $period -o /tmp/spin -- \
+	guest -t 250 "perf record -q -a -g -P -e $1 -c $period -o /tmp/spin -- \
 		sh -c 'perf stat -x, -o /tmp/stat -a -e pvpmu/guest-ns/ -- \
 			insmod $module test_mode=irq delay=$spin burst_size=$bursts; sleep 3'" \
 		>"$work/out" 2>&1 || fail "perf record -e $1: $(cat "$work/out")"
