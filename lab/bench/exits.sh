@@ -22,7 +22,7 @@ load() {
 	mode=$1 rounds=$2
 	shift 2
 	perf stat -x, -o "$work/stat" -e kvm_vcpu/pvpmu-exits/ -t "$vcpu" -- \
-		guest build/lab/pmu-load "$mode" "$rounds" "$pvpmu" "$@" >"$work/operations"
+		guest pmu-load "$mode" "$rounds" "$pvpmu" "$@" >"$work/operations"
 	echo "$(stat_value "$work/stat" kvm_vcpu/pvpmu-exits/)" "$(sed -n 's/^operations //p' "$work/operations")"
 }
 

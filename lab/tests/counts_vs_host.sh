@@ -19,10 +19,10 @@ host_field() {
 }
 
 # Both sides see the same 10000 CPUIDs; what perf itself does around them is the same in both runs, but for a few.
-both vm-exits-cpuid build/lab/run-cpuid 0
+both vm-exits-cpuid run-cpuid 0
 guest_none=$(stat_field pvpmu/vm-exits-cpuid/ 1)
 host_none=$(host_field vm-exits-cpuid)
-both vm-exits-cpuid build/lab/run-cpuid 10000
+both vm-exits-cpuid run-cpuid 10000
 assert_between $(($(stat_field pvpmu/vm-exits-cpuid/ 1) - guest_none)) 10000 10050 "CPUIDs that the guest counts"
 assert_between $(($(host_field vm-exits-cpuid) - host_none)) 10000 10050 "CPUIDs that the host counts"
 

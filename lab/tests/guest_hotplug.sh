@@ -9,10 +9,13 @@ cpu1() {
 	guest sh -c "echo $1 >$online" || fail "could not write $1 to $online"
 }
 
-# System-wide and per task, across two rounds of going and coming.
+# System-wide and per task, across two rounds of going and coming, which begin when all CPUs are counted.
+executed=60000
 guest -t 400 sh -c "
-	perf stat -x, -o /tmp/all -a -e cycles,pvpmu/guest-ns/ -- sleep 4 &
-	perf stat -x, -o /tmp/task -e $cpuid_event -- build/lab/run-cpuid 15000 &
+	rm -f /tmp/counts
+	perf stat -x, -o /tmp/all -a -e cycles,pvpmu/guest-ns/ -- sh -c 'touch /tmp/counts; sleep 5' &
+	until [ -e /tmp/counts ]; do sleep .1; done
+	perf stat -x, -o /tmp/task -e $cpuid_event -- run-cpuid $executed &
 	for i in 1 2; do echo 0 >$online; sleep .2; echo 1 >$online; done
 	wait
 	cat /tmp/all /tmp/task
@@ -21,13 +24,13 @@ for event in cycles pvpmu/guest-ns/ $cpuid_event; do
 	[ "$(stat_field "$event" 1)" -gt 0 ] || fail "$event counted nothing"
 done
 all=$(stat_field $cpuid_event 1)
-guest_stat $cpuid_event -- build/lab/run-cpuid 0
-assert_eq $((all - $(stat_field $cpuid_event 1))) 15000 "CPUIDs of a task across the hotplug"
+guest_stat $cpuid_event -- run-cpuid 0
+assert_eq $((all - $(stat_field $cpuid_event 1))) $executed "CPUIDs of a task across the hotplug"
 
 # The registers of a CPU that came back are programmed anew.
 cpu1 0
 cpu1 1
 assert_eq "$(cpuids_counted "" 1000)" 1000 "CPUIDs after the hotplug"
-guest_stat $cpuid_event,cycles,instructions -C 1 -- taskset -c 1 build/lab/run-cpuid 2000
+guest_stat $cpuid_event,cycles,instructions -C 1 -- taskset -c 1 run-cpuid 2000
 assert_between "$(stat_field $cpuid_event 1)" 2000 4000 "CPUIDs on CPU 1"
 assert_ratio cycles instructions $cycles_per_instruction 5

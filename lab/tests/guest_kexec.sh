@@ -27,12 +27,12 @@ next_kernel "a reboot" "reboot -f"
 [ "$page1" -gt 0 ] || fail "the second vCPU had no counter page"
 
 # The next kernel leaves the second vCPU alone: what the first gave it must be gone.
-next_kernel "kexec" "build/lab/kexec-boot now $kernel '$words maxcpus=1'"
+next_kernel "kexec" "kexec-boot now $kernel '$words maxcpus=1'"
 assert_eq "$(page_of life 1)" 0 "the second vCPU's page after kexec"
 assert_eq "$(($(register life 1 ctrl)))" 0 "its GLOBAL_CTRL"
 
 # A crash kernel lives in memory of its own: that of the crashed one must stand still.
-guest -g life build/lab/kexec-boot crash $kernel "$words maxcpus=1"
+guest -g life kexec-boot crash $kernel "$words maxcpus=1"
 next_kernel "a crash" "echo c >/proc/sysrq-trigger"
 assert_given_up life "$page0" "after a crash"
 guest-stop life

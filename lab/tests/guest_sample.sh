@@ -24,7 +24,7 @@ most_frequent() {
 
 # exact CAUSE PROGRAM SYMBOL: each of the exits that the program causes is a sample at one instruction of SYMBOL
 exact() {
-	record "pvpmu/vm-exits-$1/" -c 1 -- taskset -c 0 "build/lab/$2" 1000
+	record "pvpmu/vm-exits-$1/" -c 1 -- taskset -c 0 "$2" 1000
 	script ip,sym
 	# shellcheck disable=SC2046 # the words are wanted
 	set -- "$1" "$3" $(most_frequent)
@@ -38,14 +38,14 @@ exact cpuid run-cpuid main
 exact io run-io write_port
 exact msr run-msr '*msr*'
 
-# Every exit of a real program, whatever its cause: what sampling takes is not among them, else it never ended.
-record pvpmu/vm-exits/ -c 1 -- tar cf /dev/null lab
+# Every exit of a real job, whatever its cause: what sampling takes is not among them, else it never ended.
+record pvpmu/vm-exits/ -c 1 -- sh -c 'seq 300 >/dev/console'
 script ip,sym
-assert_between "$(wc -l <"$work/script")" 100 10000 "samples of all exits of tar"
-assert_contains "$work/script" 'iowrite|write_msr|lapic|vp_notify' "exits to a device or for a timer are among them"
+assert_between "$(wc -l <"$work/script")" 100 10000 "samples of all exits of a job that writes to the serial port"
+assert_contains "$work/script" 'io_serial_out' "the port's accesses are among them"
 
 # A group's members are read with each sample of its leader; both count the same CPUIDs.
-record '{pvpmu/vm-exits-cpuid/,pvpmu/vm-exits/}:S' -c 100 -- build/lab/run-cpuid 1000
+record '{pvpmu/vm-exits-cpuid/,pvpmu/vm-exits/}:S' -c 100 -- run-cpuid 1000
 guest perf report -i /tmp/perf.data --stdio --group >"$work/report" 2>&1
 assert_contains "$work/report" 'main' "a group is sampled"
 
@@ -66,7 +66,7 @@ script comm,period
 guest cat /tmp/stat >"$work/stat"
 assert_between "$(percent "$(awk '$1 ~ /^(dd|perf-exec)$/ { sum += $2 } END { printf "%d", sum }' "$work/script")" \
 	"$(stat_field pvpmu/guest-ns/ 1)")" 90 110 "the periods of a program's samples in percent of its count"
-guest -t 200 perf record -o /tmp/perf.data -- build/lab/run-cpuid 100 >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+guest -t 200 perf record -o /tmp/perf.data -- run-cpuid 100 >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 guest perf evlist -i /tmp/perf.data >"$work/events" 2>/dev/null
 assert_contains "$work/events" 'cycles' "perf record chooses cycles where the host counts them"
 

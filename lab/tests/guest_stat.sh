@@ -55,8 +55,8 @@ done
 guest_stat "{$group}" -- true
 ! grep -q '^<not' "$work/stat" || fail "a group of 9 PV events does not count: $(cat "$work/stat")"
 
-# Who may not see the kernel is told so.
-if guest setpriv --reuid 65534 --clear-groups perf stat -e pvpmu/vm-exits/ true >"$work/out" 2>&1; then
+# Who may not see the kernel is told so. (busybox has a setpriv of its own, which cannot change the user.)
+if guest /usr/bin/setpriv --reuid 65534 --clear-groups perf stat -e pvpmu/vm-exits/ true >"$work/out" 2>&1; then
 	fail "an ordinary user counts exits: $(cat "$work/out")"
 fi
 assert_contains "$work/out" perf_event_paranoid "an ordinary user is told of perf_event_paranoid"

@@ -3,7 +3,8 @@
 # A function of the guest's kernel spins with interrupts off: guest-ns samples it by its share of time, cpu-clock cannot.
 . lab/tests/pvpmu-lib.sh
 
-module=$(find build/kernel/ -name preemptirq_delay_test.ko)
+module=/tmp/preemptirq_delay_test.ko
+guest -i "cat >$module" <"$(find build/kernel/ -name preemptirq_delay_test.ko)"
 # The module spins BURSTS times for so many us, each with interrupts off; a sample is due after so many ns.
 bursts=10 spin=400000 period=20000000
 # How far a share may be off, in points
@@ -31,8 +32,9 @@ echo "guest-ns: $1 % of samples, $2 of $3 ms"
 # What the vCPU ran while the function spun, which is less than it spun where the host took the processor.
 guest cat /tmp/stat >"$work/stat"
 with_spin=$(stat_field pvpmu/guest-ns/ 1)
-# Without what starting insmod takes.
-guest "perf stat -x, -o /tmp/stat -a -e pvpmu/guest-ns/ -- insmod $module delay=1; rmmod preemptirq_delay_test"
+# Without what starting insmod takes, and what else goes on in that time.
+guest "perf stat -x, -o /tmp/stat -a -e pvpmu/guest-ns/ -- \
+	sh -c 'insmod $module delay=1; sleep $((bursts * spin / 1000000))'; rmmod preemptirq_delay_test"
 guest cat /tmp/stat >"$work/stat"
 expected=$(percent $((with_spin - $(stat_field pvpmu/guest-ns/ 1))) $(($3 * 1000000)))
 echo "the function had $expected % of the time"

@@ -3,9 +3,6 @@
 # What the tests of a guest's life share: its registers as the host has them, and its memory.
 . lab/tests/pvpmu-lib.sh
 
-# Where a guest on 9p has the program; one with its own image finds it by PATH.
-run_cpuid=build/lab/run-cpuid
-
 # register GUEST VCPU NAME: the value that the host's debugfs shows
 register() {
 	awk -v name="$3" '$1 == name { print $2; found = 1 } END { exit !found }' \
@@ -28,7 +25,7 @@ look_at() {
 # assert_given_up GUEST ADDRESS WHAT: nobody writes to the page while the guest works
 assert_given_up() {
 	before=$(look_at "$1" "$2")
-	guest -g "$1" $run_cpuid 5000
+	guest -g "$1" run-cpuid 5000
 	[ "$(look_at "$1" "$2")" = "$before" ] || fail "$3: the page at $2 is written to after it was given up"
 	echo "ok: $3: the page at $2 stands still"
 }
@@ -36,7 +33,7 @@ assert_given_up() {
 # assert_written GUEST ADDRESS: the same look sees a page that is in use
 assert_written() {
 	before=$(look_at "$1" "$2")
-	guest -g "$1" $run_cpuid 10
+	guest -g "$1" run-cpuid 10
 	[ "$(look_at "$1" "$2")" != "$before" ] || fail "the page at $2 is in use, and does not change"
 }
 
@@ -50,8 +47,8 @@ count_in_background() {
 # wait_for_other_boot GUEST OLD-ID: until the guest's next kernel takes commands
 wait_for_other_boot() {
 	i=0
-	until id=$(guest -g "$1" -t 5 cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [ "$id" != "$2" ]; do
-		[ $((i += 1)) -lt 60 ] || fail "the guest's next kernel did not come up: $(tail -n 15 "$LAB_OUT/$1.console")"
+	until id=$(guest -g "$1" -t 3 cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [ "$id" != "$2" ]; do
+		[ $((i += 1)) -lt 90 ] || fail "the guest's next kernel did not come up: $(tail -n 15 "$LAB_OUT/$1.console")"
 		sleep 1
 	done
 }

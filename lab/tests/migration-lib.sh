@@ -41,9 +41,10 @@ move_guest() {
 }
 place=here
 
-# samples_of COMMAND, in the guest's /tmp/samples
-samples_of() {
-	run_there "perf script -i /tmp/samples -F comm 2>/dev/null" | grep -cw "$1"
+# assert_sampled COMMAND WHEN: it is in $work/samples
+assert_sampled() {
+	samples=$(grep -cw "$1" "$work/samples") || fail "no samples from $2 the migration"
+	echo "ok: samples from $2 the migration: $samples"
 }
 
 # move_while_counting [SETTING...]: perf stat and perf record run while the guest moves from here to there.
@@ -71,7 +72,7 @@ move_while_counting() {
 	executed=$(($(run_there cat /tmp/executed) + $(run_there cat /tmp/start | awk -F, '/cpuid/ { print $1 }')))
 	echo "perf stat in the guest, of $executed CPUIDs:"
 	cat "$work/stat"
-	[ "$(samples_of before)" -gt 0 ] || fail "no samples from before the migration"
-	[ "$(samples_of after)" -gt 0 ] || fail "no samples from after the migration"
-	echo "ok: samples of both sides: $(samples_of before) and $(samples_of after)"
+	run_there "perf script -i /tmp/samples -F comm 2>/dev/null" >"$work/samples"
+	assert_sampled before before
+	assert_sampled after after
 }

@@ -43,9 +43,9 @@ assert_ratio() {
 cpuids_counted() {
 	options=$1 count=$2
 	# shellcheck disable=SC2086 # the options are words
-	guest_stat $cpuid_event $options -- build/lab/run-cpuid 0
+	guest_stat $cpuid_event $options -- run-cpuid 0
 	none=$(stat_field $cpuid_event 1)
 	# shellcheck disable=SC2086
-	guest_stat $cpuid_event $options -- build/lab/run-cpuid "$count"
+	guest_stat $cpuid_event $options -- run-cpuid "$count"
 	echo $(($(stat_field $cpuid_event 1) - none))
 }

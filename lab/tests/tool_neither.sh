@@ -3,7 +3,7 @@
 # A machine without pvpmu, here a guest whose CPU model does not have it: one sentence, what to do, status 1.
 . lab/tests/tool-lib.sh
 
-guest-start plain vcpus=1 mem=200 cpu=EPYC
+guest-start plain vcpus=1 root=image mem=300 cpu=EPYC
 for command in list stat; do
 	expect 1 guest -g plain perf kvm pvpmu $command
 	assert_contains "$work/err" "^This machine has no pvpmu" "$command says what is missing"

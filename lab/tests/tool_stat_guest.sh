@@ -5,7 +5,7 @@
 
 # cpuids COUNT: exits by CPUID of a program that executes it so often
 cpuids() {
-	expect 0 guest perf kvm pvpmu stat -x, -e vm-exits-cpuid -- build/lab/run-cpuid "$1"
+	expect 0 guest perf kvm pvpmu stat -x, -e vm-exits-cpuid -- run-cpuid "$1"
 	stat_value "$work/err" pvpmu/vm-exits-cpuid/
 }
 none=$(cpuids 0)
