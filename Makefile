@@ -20,7 +20,8 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check check-qemu \
-        check-debug bench qemu series refresh lint unit-tests perf-tests variants sparse hook-budget clean
+        check-stock check-debug bench qemu stock-selftests stock-kernel compare-stock series refresh lint \
+        unit-tests perf-tests variants sparse hook-budget clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -52,7 +53,7 @@ install-perf: perf ## install perf under DESTDIR/prefix
 PERF_TESTS_RECORD = build/perf-tests-of-base.json
 
 $(PERF_TESTS_RECORD):
-	scripts/base-tools build/base-tools
+	scripts/base-tree build/base-tools perf
 	@mkdir -p build/base-perf
 	$(SUBMAKE) -C build/base-tools/tools/perf O=$(CURDIR)/build/base-perf $(PERF_OPTIONS)
 	scripts/record-perf-tests build/base-perf/perf build/base-tools/tools/perf $@
@@ -107,7 +108,10 @@ check: deps ## build and test everything; T=name runs one test or group
 check-qemu: deps ## build QEMU with contrib/qemu and test live migration with it
 	@$(PYTHON) lab/steps check-qemu --accel $(ACCEL)
 
-check-debug: deps ## test under host kernels with lockdep, KASAN and KCSAN; T=name runs one of them
+check-stock: deps ## run the KVM selftests of the base on the unpatched kernel and on ours, and compare
+	@$(PYTHON) lab/steps check-stock --accel $(ACCEL)
+
+check-debug: deps ## test under host kernels with lockdep, KASAN, KCSAN and KVM as modules; T=name runs one
 	@$(PYTHON) lab/steps check-debug --accel $(ACCEL) $(T)
 
 bench: deps ## measure; the results stay in build/bench.txt
@@ -141,10 +145,28 @@ variants: tree
 qemu:
 	@$(LOCKED) qemu scripts/build-qemu build/qemu $(JOBS)
 
-# Kernels that watch themselves, for make check-debug.
+# The unpatched kernel and the base's own selftests, for make check-stock.
+KVM_TESTS = build/linux/tools/testing/selftests/kvm/Makefile
+STOCK     = $(filter-out x86_64/pvpmu%,$(shell sed -n 's/^TEST_GEN_PROGS_x86_64 += //p' $(KVM_TESTS)))
+
+stock-selftests: tree
+	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(STOCK)
+	@printf '%s\n' $(STOCK) >build/selftests/stock-list
+
+stock-kernel: tree
+	@$(LOCKED) stock scripts/base-tree build/base-linux all
+	@$(LOCKED) stock $(SUBMAKE) -f lab/kernel.mk TARGETS=bzImage SRC=build/base-linux O=build/kernel-stock
+
+compare-stock:
+	scripts/compare-stock build/logs/stock-unpatched.txt build/logs/stock-ours.txt
+
+# Kernels that watch themselves, for make check-debug, and one that has KVM as modules.
 kernel-%: lab/debug-%.config tree
 	@$(LOCKED) kernel-$* $(SUBMAKE) -f lab/kernel.mk TARGETS=bzImage O=build/kernel-$* \
 		FRAGMENTS="lab/kernel.config lab/debug-$*.config"
+
+kernel-module: tree
+	@$(LOCKED) module $(SUBMAKE) -f lab/kernel.mk O=build/kernel-module FRAGMENTS="lab/kernel.config lab/kvm-module.config"
 
 sparse: kernel
 	@$(LOCKED) kernel scripts/run-sparse build/kernel

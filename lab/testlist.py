@@ -18,10 +18,11 @@ class Test:
     fresh: bool = False
     append: str = ""
     cpus: int = 1
+    spoils: bool = False
     named: bool = False
 
     def __post_init__(self):
-        self.fresh = self.fresh or bool(self.append) or self.cpus != 1
+        self.fresh = self.fresh or bool(self.append) or self.cpus != 1 or self.spoils
         self.run = self.run or f"lab/tests/{self.name}.sh"
 
 

@@ -70,6 +70,18 @@ guest -t 200 perf record -o /tmp/perf.data -- run-cpuid 100 >"$work/out" 2>&1 ||
 guest perf evlist -i /tmp/perf.data >"$work/events" 2>/dev/null
 assert_contains "$work/events" 'cycles' "perf record chooses cycles where the host counts them"
 
+# perf top shows it while it goes on. (Where its input ends, it does nothing but ask again for a key.)
+guest "
+	sleep 60 | timeout -s INT 60 perf top --stdio -e pvpmu/guest-ns/ -c 5000000 -d 1 >/tmp/top 2>&1 &
+	timeout 60 dd if=/dev/zero of=/dev/null bs=64k 2>/dev/null &
+	i=0
+	until grep -q read_zero /tmp/top || [ \$((i += 1)) -gt 100 ]; do sleep 0.5; done
+	pkill -INT perf; pkill dd; pkill sleep
+	wait
+	cat /tmp/top
+" >"$work/top" 2>&1
+assert_contains "$work/top" '^ +[0-9.]+% +\[kernel\] +\[k\] read_zero' "perf top shows the kernel's function"
+
 # What pvpmu itself causes is not sampled: it would feed on itself.
 if guest perf record -q -o /tmp/perf.data -e pvpmu/pvpmu-exits/ true >"$work/out" 2>&1; then
 	fail "pvpmu's own exits can be sampled"
