@@ -54,6 +54,12 @@ record pvpmu/guest-ns/ -c 1000000 -g -- dd if=/dev/zero of=/dev/null bs=64k coun
 script ip,sym
 assert_contains "$work/script" '(entry_SYSCALL_64|do_syscall_64)' "callchains of the kernel"
 
+# An event of user space shows user space, also where its interrupt comes once the kernel has been entered.
+record cycles:u -c 2000000 -- dd if=/dev/zero of=/dev/null bs=512 count=100000
+script ip
+assert_between "$(wc -l <"$work/script")" 20 100000 "samples of cycles:u in a program that mostly calls the kernel"
+assert_eq "$(grep -c ' ffff[0-9a-f]*$' "$work/script" || true)" 0 "samples of cycles:u in the kernel"
+
 # By frequency, on all CPUs, and without naming an event.
 record pvpmu/guest-ns/ -F 200 -a -- sh -c 'timeout 4 sh -c "while :; do :; done" || true'
 script time,period
