@@ -45,8 +45,9 @@ perf: tree ## build perf
 	@mkdir -p build/perf
 	@$(LOCKED) perf scripts/cold-build perf build/perf $(PERF_BUILD)
 
+# asciidoc runs the first python3 of the PATH, and only Debian's has it as a module.
 install-perf: perf ## install perf under DESTDIR/prefix
-	@$(LOCKED) perf $(PERF_BUILD) DESTDIR=$(DESTDIR) install
+	@$(LOCKED) perf env PATH="/usr/bin:$$PATH" $(PERF_BUILD) DESTDIR=$(DESTDIR) install
 
 # perf's own tests: ours must pass whatever the unpatched perf passes here. What
 # that one gave is kept in the record, so it is built and run only once.
