@@ -26,6 +26,7 @@
 #define EXIT_VM_LOST	125
 #define EXIT_USAGE	126
 #define BUSY_RETRY_US	20000
+#define POLL_MS		1000
 
 struct session {
 	int	sock;
@@ -57,6 +58,71 @@ static time_t now(void)
 static int past_deadline(const struct session *s)
 {
 	return s->deadline_s && now() - s->started >= s->deadline_s;
+}
+
+/* Kills the command and ends, once its time is over. */
+static void check_deadline(const struct session *s)
+{
+	struct frame_header kill = { FRAME_KILL, 0 };
+	char message[128];
+
+	if (!past_deadline(s))
+		return;
+	if (!s->begun)
+		fail(EXIT_VM_LOST, "the VM did not take the command in time");
+	send(s->sock, &kill, sizeof(kill), MSG_DONTWAIT);
+	snprintf(message, sizeof(message), "the command still ran after %d s and was killed", s->deadline_s);
+	fail(EXIT_DEADLINE, message);
+}
+
+/* As read_all() and write_all(), but no longer than to the deadline: a VM may stop within a frame. */
+static int receive(const struct session *s, void *data, size_t len)
+{
+	struct pollfd pollfd = { s->sock, POLLIN, 0 };
+
+	while (len) {
+		ssize_t n;
+
+		if (poll(&pollfd, 1, POLL_MS) <= 0) {
+			check_deadline(s);
+			continue;
+		}
+		n = read(s->sock, data, len);
+		if (n <= 0)
+			return -1;
+		data = (char *)data + n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int transmit(const struct session *s, const void *data, size_t len)
+{
+	struct pollfd pollfd = { s->sock, POLLOUT, 0 };
+
+	while (len) {
+		ssize_t n;
+
+		if (poll(&pollfd, 1, POLL_MS) <= 0) {
+			check_deadline(s);
+			continue;
+		}
+		n = send(s->sock, data, len, MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN)
+			continue;
+		if (n <= 0)
+			return -1;
+		data = (const char *)data + n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int transmit_frame(const struct session *s, uint32_t type, const void *payload, uint32_t len)
+{
+	struct frame_header header = { type, len };
+
+	return transmit(s, &header, sizeof(header)) ? : transmit(s, payload, len);
 }
 
 /* Connects to a port that nobody else uses; the lock goes with this process. */
@@ -130,7 +196,7 @@ static void request(struct session *s, char **words)
 	if (s->tty && !ioctl(0, TIOCGWINSZ, &size))
 		snprintf(text, room, "stty rows %d cols %d; ", size.ws_row, size.ws_col);
 	append_command(text + strlen(text), room - strlen(text), words);
-	if (send_frame(s->sock, FRAME_RUN, buf, sizeof(*run) + strlen(text)))
+	if (transmit_frame(s, FRAME_RUN, buf, sizeof(*run) + strlen(text)))
 		fail(EXIT_VM_LOST, "the VM went away");
 }
 
@@ -141,11 +207,11 @@ static void await_begin(struct session *s)
 
 	want.header = (struct frame_header){ FRAME_BEGUN, sizeof(s->id) };
 	want.id = s->id;
-	if (read_all(s->sock, &window, sizeof(window)))
+	if (receive(s, &window, sizeof(window)))
 		fail(EXIT_VM_LOST, "the VM went away before it ran the command");
 	while (memcmp(&want, &window, sizeof(want))) {
 		memmove(&window, (char *)&window + 1, sizeof(window) - 1);
-		if (read_all(s->sock, (char *)&window + sizeof(window) - 1, 1))
+		if (receive(s, (char *)&window + sizeof(window) - 1, 1))
 			fail(EXIT_VM_LOST, "the VM went away before it ran the command");
 	}
 	s->begun = 1;
@@ -157,7 +223,7 @@ static void forward_input(struct session *s)
 
 	if (n <= 0)
 		s->forward_stdin = 0;
-	send_frame(s->sock, FRAME_STDIN, buf, n > 0 ? n : 0);
+	transmit_frame(s, FRAME_STDIN, buf, n > 0 ? n : 0);
 }
 
 /* Returns the command's exit code, or -1 while it runs. */
@@ -166,7 +232,7 @@ static int take_frame(struct session *s)
 	struct frame_header header;
 	uint32_t status;
 
-	if (receive_frame(s->sock, &header, buf))
+	if (receive(s, &header, sizeof(header)) || header.len > FRAME_MAX || receive(s, buf, header.len))
 		fail(EXIT_VM_LOST, "the VM went away while the command ran");
 	switch (header.type) {
 	case FRAME_STDOUT:
@@ -182,19 +248,6 @@ static int take_frame(struct session *s)
 	return -1;
 }
 
-static void check_deadline(struct session *s)
-{
-	char message[128];
-
-	if (!past_deadline(s))
-		return;
-	if (!s->begun)
-		fail(EXIT_VM_LOST, "the VM did not take the command in time");
-	send_frame(s->sock, FRAME_KILL, NULL, 0);
-	snprintf(message, sizeof(message), "the command still ran after %d s and was killed", s->deadline_s);
-	fail(EXIT_DEADLINE, message);
-}
-
 static int converse(struct session *s)
 {
 	int status = -1;
@@ -205,7 +258,7 @@ static int converse(struct session *s)
 			{ s->begun && s->forward_stdin ? 0 : -1, POLLIN, 0 },
 		};
 
-		poll(fds, 2, 1000);
+		poll(fds, 2, POLL_MS);
 		check_deadline(s);
 		if (fds[1].revents)
 			forward_input(s);
@@ -259,6 +312,6 @@ int main(int argc, char **argv)
 	if (s.tty)
 		make_terminal_raw();
 	else if (!s.forward_stdin)
-		send_frame(s.sock, FRAME_STDIN, NULL, 0);
+		transmit_frame(&s, FRAME_STDIN, NULL, 0);
 	return converse(&s);
 }

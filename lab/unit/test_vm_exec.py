@@ -21,6 +21,7 @@ def status(code):
 
 class VmExec(unittest.TestCase):
     def setUp(self):
+        self.over = threading.Event()
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.ports = f"{directory.name}/port"
@@ -29,13 +30,15 @@ class VmExec(unittest.TestCase):
         self.server.bind(f"{self.ports}.0")
         self.server.listen()
 
-    def play(self, *parts, before=b"", hang=False):
-        """Takes one request, answers BEGUN and the parts; keeps the request's text."""
+    def play(self, *parts, before=b"", begin=True, hang=False, stall=False):
+        """Takes one request, answers BEGUN unless told otherwise, and the parts; keeps the request's text."""
         peer, _ = self.server.accept()
         _, length = struct.unpack("=II", peer.recv(8, socket.MSG_WAITALL))
         request = peer.recv(length, socket.MSG_WAITALL)
         self.text = request[16:].decode()
-        peer.sendall(before + frame("B", request[:8]) + b"".join(parts))
+        peer.sendall(before + (frame("B", request[:8]) if begin else b"") + b"".join(parts))
+        if stall:
+            self.over.wait(20)
         if hang:
             peer.recv(1 << 20)
             peer.recv(1 << 20)
@@ -75,6 +78,26 @@ class VmExec(unittest.TestCase):
         done = self.run_with(options=("-t", "1"), hang=True)
         self.assertEqual(done.returncode, DEADLINE)
         self.assertIn("was killed", done.stderr)
+
+    def test_vm_stops_within_a_frame(self):
+        done = self.run_with(frame("O", b"out")[:-1], options=("-t", "1"), hang=True)
+        self.assertEqual(done.returncode, DEADLINE)
+
+    def test_leftover_without_an_answer(self):
+        """As from a guest that reboots: it has lost the request."""
+        done = self.run_with(before=b"stale", begin=False, options=("-t", "1"), hang=True)
+        self.assertEqual(done.returncode, VM_LOST)
+        self.assertIn("did not take the command in time", done.stderr)
+
+    def test_input_that_nobody_reads(self):
+        with open("/dev/zero", "rb") as zeroes:
+            agent = threading.Thread(target=self.play, kwargs={"stall": True})
+            agent.start()
+            done = subprocess.run([VM_EXEC, "-i", "-t", "1", self.ports, "true"], stdin=zeroes, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, timeout=20, check=False)
+        self.over.set()
+        agent.join(20)
+        self.assertEqual(done.returncode, DEADLINE)
 
     def test_no_vm(self):
         done = subprocess.run([VM_EXEC, "/nonexistent/port", "true"], capture_output=True, check=False)
