@@ -5,7 +5,9 @@
  * Every message is a header and its payload. vm-exec asks with FRAME_RUN and
  * a number of its own choice; the agent repeats that number in FRAME_BEGUN.
  * Until then vm-exec skips all it reads, for it may be what the agent had to
- * say to somebody who went away.
+ * say to somebody who went away, and from time to time it asks again with the
+ * same number: the agent may have lost the request, or taken it for the rest
+ * of what somebody else began to say. A command runs once for one number.
  */
 #ifndef LAB_FRAME_H
 #define LAB_FRAME_H
@@ -80,14 +82,6 @@ static inline int send_frame(int fd, uint32_t type, const void *payload, uint32_
 	if (write_all(fd, &header, sizeof(header)))
 		return -1;
 	return len ? write_all(fd, payload, len) : 0;
-}
-
-/* The payload goes to buf, which holds FRAME_MAX bytes. */
-static inline int receive_frame(int fd, struct frame_header *header, void *buf)
-{
-	if (read_all(fd, header, sizeof(*header)) || header->len > FRAME_MAX)
-		return -1;
-	return read_all(fd, buf, header->len);
 }
 
 #endif

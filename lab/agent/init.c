@@ -191,6 +191,25 @@ static int start_on_pipes(struct command *cmd, const char *text)
 	return cmd->pid < 0 ? -1 : 0;
 }
 
+/* The payload goes to buf, which holds FRAME_MAX bytes. */
+static int receive_frame(int port, struct frame_header *header, void *buf)
+{
+	if (read_all(port, header, sizeof(*header)) || header->len > FRAME_MAX)
+		return -1;
+	if (header->type != FRAME_RUN && header->type != FRAME_STDIN && header->type != FRAME_KILL)
+		return -1;
+	return read_all(port, buf, header->len);
+}
+
+/* What an asker has left behind within a frame; who wants something asks again. */
+static void drain(int port, char *buf)
+{
+	fcntl(port, F_SETFL, O_ASYNC | O_NONBLOCK);
+	while (read(port, buf, FRAME_MAX) > 0)
+		;
+	fcntl(port, F_SETFL, O_ASYNC);
+}
+
 static void close_end(int *fd)
 {
 	if (*fd >= 0)
@@ -246,11 +265,21 @@ static void discard(struct command *cmd)
 	waitpid(cmd->pid, NULL, 0);
 }
 
+static uint64_t request_id(const struct frame_header *header, const char *buf)
+{
+	struct run_request request = { 0 };
+
+	if (header->type == FRAME_RUN && header->len >= sizeof(request))
+		memcpy(&request, buf, sizeof(request));
+	return request.id;
+}
+
 /*
  * Runs one command to its end. Returns 0 then, 1 when a new request came
- * instead (it is in buf), -1 when the asker has gone.
+ * instead (it is in buf), -1 when the asker has gone. Who has had no answer
+ * asks once more.
  */
-static int attend(int port, struct command *cmd, struct frame_header *header, char *buf)
+static int attend(int port, struct command *cmd, uint64_t id, struct frame_header *header, char *buf)
 {
 	for (;;) {
 		struct pollfd fds[] = {
@@ -274,6 +303,10 @@ static int attend(int port, struct command *cmd, struct frame_header *header, ch
 			discard(cmd);
 			return -1;
 		}
+		if (header->type == FRAME_RUN && request_id(header, buf) == id) {
+			send_frame(port, FRAME_BEGUN, &id, sizeof(id));
+			continue;
+		}
 		if (header->type == FRAME_RUN) {
 			discard(cmd);
 			return 1;
@@ -290,18 +323,21 @@ static int run(int port, struct frame_header *header, char *buf)
 	struct run_request *request = (struct run_request *)buf;
 	struct command cmd = { -1, -1, -1, -1, -1 };
 	const char *text = buf + sizeof(*request);
-	uint64_t id = request->id;
+	static uint64_t last_id;
+	uint64_t id = request_id(header, buf);
 	int result = -1;
 
-	if (header->len < sizeof(*request))
+	/* Asked once more, and run already. */
+	if (!id || id == last_id)
 		return -1;
+	last_id = id;
 	buf[header->len] = '\0';
 	if (request->tty ? start_on_tty(&cmd, text) : start_on_pipes(&cmd, text)) {
 		warn_about("cannot start a command");
 	} else {
 		send_frame(port, FRAME_BEGUN, &id, sizeof(id));
 		cmd.pidfd = syscall(SYS_pidfd_open, cmd.pid, 0);
-		result = attend(port, &cmd, header, buf);
+		result = attend(port, &cmd, id, header, buf);
 	}
 	close_end(&cmd.in);
 	close_end(&cmd.out);
@@ -330,6 +366,7 @@ static void serve_port(const char *path)
 	fcntl(port, F_SETFL, O_ASYNC);
 	for (;;) {
 		if (receive_frame(port, &header, buf)) {
+			drain(port, buf);
 			sigwaitinfo(&sigio, NULL);
 			continue;
 		}

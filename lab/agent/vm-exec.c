@@ -27,11 +27,14 @@
 #define EXIT_USAGE	126
 #define BUSY_RETRY_US	20000
 #define POLL_MS		1000
+/* A VM that reboots, or reads the rest of what another asker began, has lost the request. */
+#define REPEAT_S	5
 
 struct session {
 	int	sock;
 	int	deadline_s;	/* seconds from the start; 0: none */
 	time_t	started;
+	time_t	requested;
 	int	forward_stdin;
 	int	tty;
 	int	begun;
@@ -40,6 +43,9 @@ struct session {
 
 static struct termios saved_termios;
 static char buf[FRAME_MAX];
+/* The request, and what tells that there is no input. */
+static char request_frame[FRAME_MAX + 2 * sizeof(struct frame_header)];
+static size_t request_len;
 
 static void __attribute__((noreturn)) fail(int code, const char *message)
 {
@@ -60,12 +66,16 @@ static int past_deadline(const struct session *s)
 	return s->deadline_s && now() - s->started >= s->deadline_s;
 }
 
-/* Kills the command and ends, once its time is over. */
-static void check_deadline(const struct session *s)
+/* Kills the command and ends, once its time is over; asks again if there was no answer. */
+static void pass_time(struct session *s)
 {
 	struct frame_header kill = { FRAME_KILL, 0 };
 	char message[128];
 
+	if (!s->begun && s->requested && now() - s->requested >= REPEAT_S) {
+		s->requested = now();
+		send(s->sock, request_frame, request_len, MSG_DONTWAIT);
+	}
 	if (!past_deadline(s))
 		return;
 	if (!s->begun)
@@ -76,7 +86,7 @@ static void check_deadline(const struct session *s)
 }
 
 /* As read_all() and write_all(), but no longer than to the deadline: a VM may stop within a frame. */
-static int receive(const struct session *s, void *data, size_t len)
+static int receive(struct session *s, void *data, size_t len)
 {
 	struct pollfd pollfd = { s->sock, POLLIN, 0 };
 
@@ -84,7 +94,7 @@ static int receive(const struct session *s, void *data, size_t len)
 		ssize_t n;
 
 		if (poll(&pollfd, 1, POLL_MS) <= 0) {
-			check_deadline(s);
+			pass_time(s);
 			continue;
 		}
 		n = read(s->sock, data, len);
@@ -96,7 +106,7 @@ static int receive(const struct session *s, void *data, size_t len)
 	return 0;
 }
 
-static int transmit(const struct session *s, const void *data, size_t len)
+static int transmit(struct session *s, const void *data, size_t len)
 {
 	struct pollfd pollfd = { s->sock, POLLOUT, 0 };
 
@@ -104,7 +114,7 @@ static int transmit(const struct session *s, const void *data, size_t len)
 		ssize_t n;
 
 		if (poll(&pollfd, 1, POLL_MS) <= 0) {
-			check_deadline(s);
+			pass_time(s);
 			continue;
 		}
 		n = send(s->sock, data, len, MSG_DONTWAIT);
@@ -118,7 +128,7 @@ static int transmit(const struct session *s, const void *data, size_t len)
 	return 0;
 }
 
-static int transmit_frame(const struct session *s, uint32_t type, const void *payload, uint32_t len)
+static int transmit_frame(struct session *s, uint32_t type, const void *payload, uint32_t len)
 {
 	struct frame_header header = { type, len };
 
@@ -182,6 +192,15 @@ static void append_command(char *text, size_t size, char **words)
 	}
 }
 
+static void append_frame(uint32_t type, const void *payload, uint32_t len)
+{
+	struct frame_header header = { type, len };
+
+	memcpy(request_frame + request_len, &header, sizeof(header));
+	memcpy(request_frame + request_len + sizeof(header), payload, len);
+	request_len += sizeof(header) + len;
+}
+
 static void request(struct session *s, char **words)
 {
 	struct run_request *run = (struct run_request *)buf;
@@ -196,8 +215,12 @@ static void request(struct session *s, char **words)
 	if (s->tty && !ioctl(0, TIOCGWINSZ, &size))
 		snprintf(text, room, "stty rows %d cols %d; ", size.ws_row, size.ws_col);
 	append_command(text + strlen(text), room - strlen(text), words);
-	if (transmit_frame(s, FRAME_RUN, buf, sizeof(*run) + strlen(text)))
+	append_frame(FRAME_RUN, buf, sizeof(*run) + strlen(text));
+	if (!s->forward_stdin)
+		append_frame(FRAME_STDIN, "", 0);
+	if (transmit(s, request_frame, request_len))
 		fail(EXIT_VM_LOST, "the VM went away");
+	s->requested = now();
 }
 
 /* Skips what is left of earlier sessions: it may even begin within a frame. */
@@ -259,7 +282,7 @@ static int converse(struct session *s)
 		};
 
 		poll(fds, 2, POLL_MS);
-		check_deadline(s);
+		pass_time(s);
 		if (fds[1].revents)
 			forward_input(s);
 		if (!fds[0].revents)
@@ -311,7 +334,5 @@ int main(int argc, char **argv)
 	request(&s, argv + optind + 1);
 	if (s.tty)
 		make_terminal_raw();
-	else if (!s.forward_stdin)
-		transmit_frame(&s, FRAME_STDIN, NULL, 0);
 	return converse(&s);
 }

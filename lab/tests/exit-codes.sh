@@ -17,6 +17,16 @@ assert_eq "$(seq 20000 | guest -i 'md5sum')" "$(seq 20000 | md5sum)" "what passe
 assert_eq "$(code guest -t 2 'sleep 60')" 124 "exit code at the deadline"
 assert_eq "$(code guest -g nobody true)" 125 "exit code without such a guest"
 
+# Somebody went away within a request: what comes next is not taken for its rest.
+for port in 0 1 2 3; do
+	/usr/bin/python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"R\0\0\0\xe8\3\0\0half")' /run/lab/guest/port.$port
+done
+assert_eq "$(code guest -t 30 'echo whole')" 0 "exit code after a request that was cut off"
+assert_eq "$(cat "$work/out")" whole "its output"
+
 guest-start doomed vcpus=1 root=image mem=300
 (sleep 1; kill -KILL "$(guest-pid doomed)") &
 assert_eq "$(code guest -g doomed 'sleep 60')" 125 "exit code when the guest ends"

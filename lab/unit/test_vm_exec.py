@@ -89,6 +89,26 @@ class VmExec(unittest.TestCase):
         self.assertEqual(done.returncode, VM_LOST)
         self.assertIn("did not take the command in time", done.stderr)
 
+    def test_lost_request_is_repeated(self):
+        requests = []
+
+        def lose_one():
+            peer, _ = self.server.accept()
+            for _ in range(2):
+                _, length = struct.unpack("=II", peer.recv(8, socket.MSG_WAITALL))
+                requests.append(peer.recv(length, socket.MSG_WAITALL))
+                # The end of input, which belongs to it.
+                peer.recv(8, socket.MSG_WAITALL)
+            peer.sendall(frame("B", requests[0][:8]) + status(0))
+            peer.close()
+
+        agent = threading.Thread(target=lose_one)
+        agent.start()
+        done = subprocess.run([VM_EXEC, "-t", "15", self.ports, "true"], stdin=subprocess.DEVNULL, timeout=20, check=False)
+        agent.join(20)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(requests[0], requests[1])
+
     def test_input_that_nobody_reads(self):
         with open("/dev/zero", "rb") as zeroes:
             agent = threading.Thread(target=self.play, kwargs={"stall": True})
