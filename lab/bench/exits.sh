@@ -5,7 +5,7 @@
 
 few=100 many=600
 
-guest-need guest vcpus=1
+guest-need guest vcpus=1 root=image
 vcpu=$(cat /sys/kernel/debug/kvm/"$(guest-pid guest)"-*/vcpu0/pid)
 pvpmu=$(guest cat /sys/bus/event_source/devices/pvpmu/type)
 

@@ -5,7 +5,7 @@
 
 seconds=5
 
-guest-need guest vcpus=1
+guest-need guest vcpus=1 root=image
 pmis() {
 	cat /sys/kernel/debug/kvm/"$(guest-pid guest)"-*/pvpmu_pmis
 }
