@@ -48,8 +48,11 @@ per_operation exits_per_context_switch_pv switch 0x300 0x301 0x302 0x303
 per_operation exits_per_counter_read read 0
 per_operation exits_per_counter_read_pv read $guest_ns
 per_operation exits_per_group_read_8 group-read 0 1 2 3 4 5 6 7
+# How often an NMI's end exits too is chance: more of them.
+many=3000
 per_operation exits_per_sample_pv sample $vm_exits_cpuid 2
 per_operation exits_per_sample_hw sample 0 1000000
+many=600
 
 # Two tasks with different events: what one leaves must serve the other's return.
 before=$(creates)
