@@ -7,10 +7,8 @@
  * and it ends by itself.
  */
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "pvpmu_test.h"
 
@@ -125,38 +123,14 @@ static void suspend_host(void)
 	TEST_ASSERT(!ret, "suspend: %s", strerror(-ret));
 }
 
-static int open_host_event(void)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.config = KVM_PVPMU_PV_EXITS_CPUID,
-	};
-	FILE *file = fopen("/sys/bus/event_source/devices/kvm_vcpu/type", "r");
-	int fd;
-
-	TEST_ASSERT(file && fscanf(file, "%u", &attr.type) == 1,
-		    "kvm_vcpu has no type");
-	fclose(file);
-	fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);
-	TEST_ASSERT(fd >= 0, "perf_event_open: %s", strerror(errno));
-	return fd;
-}
-
-static uint64_t read_event(int fd)
-{
-	uint64_t value;
-
-	TEST_ASSERT_EQ(read(fd, &value, sizeof(value)), sizeof(value));
-	return value;
-}
-
 static void test_between_runs(void)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = create_with_page(&vcpu, guest_syncs);
 	uint64_t total = run_to_sync(vcpu), last;
-	int fd = open_host_event();
+	int fd = open_host_event(KVM_PVPMU_PV_EXITS_CPUID, 0, -1, 0);
 
+	TEST_ASSERT(fd >= 0, "perf_event_open: %s", strerror(errno));
 	TEST_ASSERT_EQ(total, NR_LOOPS);
 	suspend_host();
 	while ((last = run_to_sync(vcpu)))

@@ -4,7 +4,6 @@
  * counts of KVM's own events, save and restore, the VM's model, and the host's
  * perf PMU "kvm_vcpu" beside the guest's own counts.
  */
-#include <linux/perf_event.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -1185,44 +1184,6 @@ static void test_init(void)
 }
 
 /* The host's perf PMU. */
-
-static long read_number(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	long number = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%li", &number) != 1)
-		number = -1;
-	fclose(file);
-	return number;
-}
-
-static int open_attr(struct perf_event_attr *attr, pid_t tid, int cpu)
-{
-	attr->type = read_number("/sys/bus/event_source/devices/kvm_vcpu/type");
-	attr->size = sizeof(*attr);
-	return syscall(__NR_perf_event_open, attr, tid, cpu, -1, 0);
-}
-
-static int open_host_event(uint64_t config, pid_t tid, int cpu, uint64_t period)
-{
-	struct perf_event_attr attr = {
-		.config = config,
-		.sample_period = period,
-	};
-
-	return open_attr(&attr, tid, cpu);
-}
-
-static uint64_t read_event(int fd)
-{
-	uint64_t value;
-
-	TEST_ASSERT_EQ(read(fd, &value, sizeof(value)), sizeof(value));
-	return value;
-}
 
 static void guest_for_host_pmu(void)
 {

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <asm/kvm_pvpmu.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
 
 #include "apic.h"
 #include "kselftest.h"
@@ -452,6 +454,47 @@ static inline void run_page_case(void *guest_code)
 
 	run_to_end(vcpu);
 	kvm_vm_free(vm);
+}
+
+/* Host side: the host's perf PMU. */
+
+static inline long read_number(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	long number = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%li", &number) != 1)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
+static inline int open_attr(struct perf_event_attr *attr, pid_t tid, int cpu)
+{
+	attr->type = read_number("/sys/bus/event_source/devices/kvm_vcpu/type");
+	attr->size = sizeof(*attr);
+	return syscall(__NR_perf_event_open, attr, tid, cpu, -1, 0);
+}
+
+static inline int open_host_event(uint64_t config, pid_t tid, int cpu,
+				  uint64_t period)
+{
+	struct perf_event_attr attr = {
+		.config = config,
+		.sample_period = period,
+	};
+
+	return open_attr(&attr, tid, cpu);
+}
+
+static inline uint64_t read_event(int fd)
+{
+	uint64_t value;
+
+	TEST_ASSERT_EQ(read(fd, &value, sizeof(value)), sizeof(value));
+	return value;
 }
 
 /* The program. */
