@@ -191,23 +191,31 @@ static int start_on_pipes(struct command *cmd, const char *text)
 	return cmd->pid < 0 ? -1 : 0;
 }
 
-/* The payload goes to buf, which holds FRAME_MAX bytes. */
-static int receive_frame(int port, struct frame_header *header, void *buf)
+static int is_header(const struct frame_header *header)
 {
-	if (read_all(port, header, sizeof(*header)) || header->len > FRAME_MAX)
-		return -1;
-	if (header->type != FRAME_RUN && header->type != FRAME_STDIN && header->type != FRAME_KILL)
-		return -1;
-	return read_all(port, buf, header->len);
+	return header->len <= FRAME_MAX &&
+	       (header->type == FRAME_RUN || header->type == FRAME_STDIN || header->type == FRAME_KILL);
 }
 
-/* What an asker has left behind within a frame; who wants something asks again. */
+/* Drops all that has come; who wants something asks again. */
 static void drain(int port, char *buf)
 {
 	fcntl(port, F_SETFL, O_ASYNC | O_NONBLOCK);
 	while (read(port, buf, FRAME_MAX) > 0)
 		;
 	fcntl(port, F_SETFL, O_ASYNC);
+}
+
+/* The payload goes to buf, which holds FRAME_MAX bytes. An asker may have ended within a frame: then no header comes. */
+static int receive_frame(int port, struct frame_header *header, char *buf)
+{
+	if (read_all(port, header, sizeof(*header)))
+		return -1;
+	if (!is_header(header)) {
+		drain(port, buf);
+		return -1;
+	}
+	return read_all(port, buf, header->len);
 }
 
 static void close_end(int *fd)
@@ -366,7 +374,6 @@ static void serve_port(const char *path)
 	fcntl(port, F_SETFL, O_ASYNC);
 	for (;;) {
 		if (receive_frame(port, &header, buf)) {
-			drain(port, buf);
 			sigwaitinfo(&sigio, NULL);
 			continue;
 		}

@@ -85,44 +85,42 @@ static void pass_time(struct session *s)
 	fail(EXIT_DEADLINE, message);
 }
 
-/* As read_all() and write_all(), but no longer than to the deadline: a VM may stop within a frame. */
-static int receive(struct session *s, void *data, size_t len)
+/* Waits no longer than to the deadline: a VM may stop within a frame. */
+static void wait_for(struct session *s, short events)
 {
-	struct pollfd pollfd = { s->sock, POLLIN, 0 };
+	struct pollfd pollfd = { s->sock, events, 0 };
 
+	while (poll(&pollfd, 1, POLL_MS) <= 0)
+		pass_time(s);
+}
+
+static int receive(struct session *s, char *data, size_t len)
+{
 	while (len) {
 		ssize_t n;
 
-		if (poll(&pollfd, 1, POLL_MS) <= 0) {
-			pass_time(s);
-			continue;
-		}
+		wait_for(s, POLLIN);
 		n = read(s->sock, data, len);
 		if (n <= 0)
 			return -1;
-		data = (char *)data + n;
+		data += n;
 		len -= n;
 	}
 	return 0;
 }
 
-static int transmit(struct session *s, const void *data, size_t len)
+static int transmit(struct session *s, const char *data, size_t len)
 {
-	struct pollfd pollfd = { s->sock, POLLOUT, 0 };
-
 	while (len) {
 		ssize_t n;
 
-		if (poll(&pollfd, 1, POLL_MS) <= 0) {
-			pass_time(s);
-			continue;
-		}
+		wait_for(s, POLLOUT);
 		n = send(s->sock, data, len, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN)
 			continue;
 		if (n <= 0)
 			return -1;
-		data = (const char *)data + n;
+		data += n;
 		len -= n;
 	}
 	return 0;
@@ -132,7 +130,7 @@ static int transmit_frame(struct session *s, uint32_t type, const void *payload,
 {
 	struct frame_header header = { type, len };
 
-	return transmit(s, &header, sizeof(header)) ? : transmit(s, payload, len);
+	return transmit(s, (char *)&header, sizeof(header)) ? : transmit(s, payload, len);
 }
 
 /* Connects to a port that nobody else uses; the lock goes with this process. */
@@ -230,7 +228,7 @@ static void await_begin(struct session *s)
 
 	want.header = (struct frame_header){ FRAME_BEGUN, sizeof(s->id) };
 	want.id = s->id;
-	if (receive(s, &window, sizeof(window)))
+	if (receive(s, (char *)&window, sizeof(window)))
 		fail(EXIT_VM_LOST, "the VM went away before it ran the command");
 	while (memcmp(&want, &window, sizeof(want))) {
 		memmove(&window, (char *)&window + 1, sizeof(window) - 1);
@@ -255,7 +253,7 @@ static int take_frame(struct session *s)
 	struct frame_header header;
 	uint32_t status;
 
-	if (receive(s, &header, sizeof(header)) || header.len > FRAME_MAX || receive(s, buf, header.len))
+	if (receive(s, (char *)&header, sizeof(header)) || header.len > FRAME_MAX || receive(s, buf, header.len))
 		fail(EXIT_VM_LOST, "the VM went away while the command ran");
 	switch (header.type) {
 	case FRAME_STDOUT:
