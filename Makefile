@@ -67,7 +67,7 @@ perf-tests: perf
 
 # The base's own tests that our changes must not break, and ours.
 SELFTESTS = x86_64/kvm_pv_test x86_64/state_test steal_time x86_64/kvm_clock_test kvm_binary_stats_test \
-            $(patsubst tools/testing/selftests/kvm/%.c,%,$(wildcard tools/testing/selftests/kvm/x86_64/pv*_test.c))
+            $(patsubst tools/testing/selftests/kvm/%.c,%,$(wildcard tools/testing/selftests/kvm/x86_64/*_test.c))
 
 selftests: tree ## build the KVM selftests that the lab runs
 	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(SELFTESTS)

@@ -34,7 +34,7 @@ PR_SET_PDEATHSIG = 1
 
 # kvm.pvpmu turns the host side of pvpmu on, pvpmu_host_load lets guests see stolen time;
 # synthetic_pmu stands in for a PMU that TCG lacks.
-DEFAULT_APPEND = "kvm.pvpmu=1 kvm.pvpmu_host_load=1"
+DEFAULT_APPEND = "kvm.pvpmu=1 kvm.pvpmu_host_load=1 kvm.perf_clock=1"
 TCG_APPEND = "synthetic_pmu"
 
 

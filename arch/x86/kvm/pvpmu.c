@@ -217,10 +217,7 @@ int kvm_pvpmu_set_model(struct kvm *kvm, const u64 *args)
 	return r;
 }
 
-/*
- * All that a VMM has to save.  GLOBAL_STATUS_CLR is an action, not state, and
- * the registers of the perf clock, which this version lacks, hold nothing.
- */
+/* All that a VMM has to save.  GLOBAL_STATUS_CLR is an action, not state. */
 unsigned int kvm_pvpmu_list_msrs(u32 *msrs)
 {
 	unsigned int i, n = 0;
@@ -277,11 +274,6 @@ static int access_hidden(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	if (!vcpu->arch.pvpmu || !msr_info->host_initiated)
 		return KVM_MSR_RET_UNSUPPORTED;
 	return access_absent(msr_info);
-}
-
-static bool is_register(u32 msr)
-{
-	return msr <= MSR_KVM_PERF_CLOCK_NS || msr >= MSR_KVM_PVPMU_EVTSEL(0);
 }
 
 static bool is_offered_event(struct kvm_vcpu *vcpu, u64 evtsel)
@@ -528,8 +520,6 @@ int kvm_pvpmu_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 	int r;
 
-	if (!is_register(msr_info->index))
-		return KVM_MSR_RET_UNSUPPORTED;
 	if (!kvm_pvpmu_offered(vcpu))
 		return access_hidden(vcpu, msr_info);
 
@@ -625,8 +615,6 @@ int kvm_pvpmu_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info)
 	int r;
 
 	msr_info->data = 0;
-	if (!is_register(msr_info->index))
-		return KVM_MSR_RET_UNSUPPORTED;
 	if (!kvm_pvpmu_offered(vcpu))
 		return access_hidden(vcpu, msr_info);
 
@@ -658,7 +646,7 @@ static void repeat_pmi(struct kvm_vcpu *vcpu)
 	}
 }
 
-void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
+void __kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pvpmu *pvpmu = vcpu->arch.pvpmu;
 

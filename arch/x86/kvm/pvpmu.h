@@ -163,7 +163,7 @@ void kvm_pvpmu_vcpu_destroy(struct kvm_vcpu *vcpu);
 void kvm_pvpmu_vcpu_reset(struct kvm_vcpu *vcpu);
 int kvm_pvpmu_get_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info);
 int kvm_pvpmu_set_msr(struct kvm_vcpu *vcpu, struct msr_data *msr_info);
-void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu);
+void __kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu);
 void kvm_pvpmu_create_debugfs(struct kvm_vcpu *vcpu, struct dentry *dir);
 
 /* pvpmu_counter.c, for the registers and for debugfs. */
@@ -258,6 +258,13 @@ static inline void kvm_pvpmu_count(struct kvm_vcpu *vcpu,
 {
 	if (static_branch_unlikely(&kvm_pvpmu_enabled))
 		kvm_pvpmu_add(vcpu, event, 1);
+}
+
+static inline void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_pvpmu_enabled) &&
+	    kvm_check_request(KVM_REQ_PVPMU, vcpu))
+		__kvm_pvpmu_handle_request(vcpu);
 }
 
 /* At the start of KVM_RUN: did the vCPU come with another thread? */

@@ -218,7 +218,7 @@ static void test_two_change_places(void)
 	run_vcpus_and_move(NR_VCPUS, guest_of_two);
 }
 
-static const struct pvpmu_case cases[] = {
+static const struct pv_case cases[] = {
 	{ "moved between two runs", test_between_runs },
 	{ "moved while it runs", test_while_it_runs },
 	{ "two vCPUs change places", test_two_change_places },

@@ -437,7 +437,7 @@ static void test_countable(void)
 	kvm_vm_free(vm);
 }
 
-static const struct pvpmu_case cases[] = {
+static const struct pv_case cases[] = {
 	{ "rounds of migrations", test_rounds },
 	{ "migrations with cycles", test_cycles },
 	{ "migration before the load", test_dirty },

@@ -731,9 +731,6 @@ static bool set_register(struct pvpmu_model *model, uint32_t msr, uint64_t value
 		return clear_status(model, value);
 	case MSR_KVM_PVPMU_PAGE:
 		return set_page(model, value, is_host);
-	case MSR_KVM_PERF_CLOCK:
-	case MSR_KVM_PERF_CLOCK_NS:
-		return is_host && !value;
 	case MSR_KVM_PVPMU_EVTSEL(0) ... MSR_KVM_PVPMU_LAST:
 		return set_counter_register(model, msr - MSR_KVM_PVPMU_BASE, value,
 					    is_host);
@@ -762,8 +759,8 @@ static bool exists(const struct pvpmu_model *model, uint32_t msr)
 /* Of these a VMM reads 0 where they do not exist. */
 static bool is_carried(uint32_t msr)
 {
-	return msr >= MSR_KVM_PVPMU_BASE && msr <= MSR_KVM_PVPMU_LAST &&
-	       (msr <= MSR_KVM_PERF_CLOCK_NS || msr >= MSR_KVM_PVPMU_EVTSEL(0));
+	return (msr >= MSR_KVM_PVPMU_BASE && msr <= MSR_KVM_PVPMU_PAGE) ||
+	       (msr >= MSR_KVM_PVPMU_EVTSEL(0) && msr <= MSR_KVM_PVPMU_LAST);
 }
 
 static bool see_exact(struct pvpmu_model *model, uint64_t expected, uint64_t actual)

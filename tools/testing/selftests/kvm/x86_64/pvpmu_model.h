@@ -20,6 +20,12 @@
 #define PVPMU_FRAMES_GPA	0x10000000ull
 #define PVPMU_FRAME_WORDS	(KVM_PVPMU_PAGE_SIZE / sizeof(uint64_t))
 
+/* The perf clock's, which VMs have or not whatever their PMU. */
+static inline bool is_clock_register(uint32_t msr)
+{
+	return msr > MSR_KVM_PVPMU_PAGE && msr < MSR_KVM_PVPMU_EVTSEL(0);
+}
+
 enum pvpmu_op_type {
 	/* Done by the guest. */
 	OP_RDMSR,		/* arg: MSR */

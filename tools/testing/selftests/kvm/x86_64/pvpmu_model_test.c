@@ -252,6 +252,8 @@ static bool check_all(struct machine *machine)
 	uint32_t msr;
 
 	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++) {
+		if (is_clock_register(msr))
+			continue;
 		note_where(machine, "register 0x%x, seen by the VMM", msr);
 		if (!do_get(machine, msr, &value))
 			return false;
@@ -287,7 +289,8 @@ static unsigned int list_registers(uint32_t *msrs)
 
 	for (i = 0; i < list->nmsrs; i++) {
 		if (list->indices[i] >= MSR_KVM_PVPMU_BASE &&
-		    list->indices[i] <= MSR_KVM_PVPMU_LAST)
+		    list->indices[i] <= MSR_KVM_PVPMU_LAST &&
+		    !is_clock_register(list->indices[i]))
 			msrs[n++] = list->indices[i];
 	}
 	return n;
@@ -654,7 +657,17 @@ static uint64_t any_value(const struct pvpmu_shape *shape, uint32_t msr)
 	}
 }
 
-/* Some are those next to the window, which are nobody's. */
+/* Those next to the window are nobody's, and some within it not the PMU's. */
+static uint32_t any_of_window(void)
+{
+	uint32_t msr;
+
+	do {
+		msr = MSR_KVM_PVPMU_BASE - 1 + below(NR_REGISTERS + 2);
+	} while (is_clock_register(msr));
+	return msr;
+}
+
 static uint32_t any_register(const struct pvpmu_shape *shape)
 {
 	unsigned int idx = any_index(shape);
@@ -676,7 +689,7 @@ static uint32_t any_register(const struct pvpmu_shape *shape)
 		return chance(50) ? MSR_KVM_PVPMU_ENABLED_NS(idx) :
 				    MSR_KVM_PVPMU_RUNNING_NS(idx);
 	default:
-		return MSR_KVM_PVPMU_BASE - 1 + below(NR_REGISTERS + 2);
+		return any_of_window();
 	}
 }
 
@@ -936,8 +949,7 @@ static const char *register_name(uint32_t msr, char *buf, size_t size)
 {
 	static const char *const names[] = {
 		"CAP", "EVENTS_HW", "EVENTS_CACHE", "EVENTS_PV", "GLOBAL_CTRL",
-		"GLOBAL_STATUS", "GLOBAL_STATUS_CLR", "PAGE", "PERF_CLOCK",
-		"PERF_CLOCK_NS",
+		"GLOBAL_STATUS", "GLOBAL_STATUS_CLR", "PAGE",
 	};
 	static const char *const counter_names[] = {
 		"EVTSEL", "COUNTER", "ENABLED_NS", "RUNNING_NS", "RAW",

@@ -1037,7 +1037,7 @@ static void test_waits(void)
 	run_page_case(guest_waits);
 }
 
-static const struct pvpmu_case cases[] = {
+static const struct pv_case cases[] = {
 	{ "one overflow, one interrupt", test_one_overflow },
 	{ "each overflow interrupts", test_each_overflow },
 	{ "no interrupt without INT", test_without_int },

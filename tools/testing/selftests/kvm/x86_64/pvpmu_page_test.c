@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 
+#include "pv_real_mode.h"
 #include "pvpmu_test.h"
 
 #define PERIOD			10
@@ -20,11 +21,6 @@
 #define ILLEGAL_GPA		BIT_ULL(62)
 
 #define PATTERN			0xa5
-
-/* Code for real mode must be below 1 MiB, for the SIPI's vector to name it. */
-#define REAL_MODE_GPA		0x8000ull
-#define REAL_MODE_END		0x100000ull
-#define REAL_MODE_PORT		0x80
 
 #define STATUS_OVERFLOW(i)	KVM_PVPMU_STATUS_OVERFLOW(i)
 #define STATUS_ERROR(i)		KVM_PVPMU_STATUS_ERROR(i)
@@ -1102,48 +1098,6 @@ static void test_init(void)
 	kvm_vm_free(vm);
 }
 
-/* CPUID and OUT, for ever. */
-static const uint8_t real_mode_code[] = {
-	0x66, 0x31, 0xc0,		/* xor %eax, %eax */
-	0x0f, 0xa2,			/* cpuid */
-	0xe6, REAL_MODE_PORT,		/* out %al, $0x80 */
-	0xeb, 0xf7,			/* jmp to the start */
-};
-
-static vm_paddr_t install_real_mode_code(struct kvm_vm *vm)
-{
-	vm_paddr_t gpa = vm_phy_page_alloc(vm, REAL_MODE_GPA, 0);
-
-	TEST_ASSERT(gpa < REAL_MODE_END, "no page for real mode");
-	memcpy(addr_gpa2hva(vm, gpa), real_mode_code, sizeof(real_mode_code));
-	return gpa;
-}
-
-/* A VMM that does not know of pvpmu sets what it knows to its reset state. */
-static void reset_to(struct kvm_vcpu *vcpu, struct kvm_sregs *reset_sregs,
-		     vm_paddr_t gpa)
-{
-	struct kvm_sregs sregs = *reset_sregs;
-	struct kvm_regs regs = { .rflags = 2 };
-
-	vcpu_run_complete_io(vcpu);
-	vcpu_sregs_get(vcpu, reset_sregs);
-	sregs.apic_base = reset_sregs->apic_base;
-	sregs.cs.base = gpa;
-	sregs.cs.selector = gpa >> 4;
-	vcpu_sregs_set(vcpu, &sregs);
-	vcpu_regs_set(vcpu, &regs);
-}
-
-static void run_real_mode(struct kvm_vcpu *vcpu, unsigned int n)
-{
-	while (n--) {
-		vcpu_run(vcpu);
-		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
-		TEST_ASSERT_EQ(vcpu->run->io.port, REAL_MODE_PORT);
-	}
-}
-
 static void guest_before_reset(void)
 {
 	guest_enable_pmi(APIC_LVT_MASKED | APIC_DM_NMI);
@@ -1218,7 +1172,7 @@ static void test_real_mode_and_back(void)
 	kvm_vm_free(vm);
 }
 
-static const struct pvpmu_case cases[] = {
+static const struct pv_case cases[] = {
 	{ "enabled", test_enable },
 	{ "goes on from what it holds", test_continuity },
 	{ "overflow before it", test_overflow_before },

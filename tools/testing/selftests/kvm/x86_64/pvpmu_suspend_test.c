@@ -170,7 +170,7 @@ static void test_while_it_runs(void)
 	kvm_vm_free(vm);
 }
 
-static const struct pvpmu_case cases[] = {
+static const struct pv_case cases[] = {
 	{ "suspend between two runs", test_between_runs },
 	{ "suspend while the vCPU runs", test_while_it_runs },
 };

@@ -21,8 +21,6 @@
 #define MSR_KVM_PVPMU_GLOBAL_STATUS	(MSR_KVM_PVPMU_BASE + 0x05)
 #define MSR_KVM_PVPMU_GLOBAL_STATUS_CLR	(MSR_KVM_PVPMU_BASE + 0x06)
 #define MSR_KVM_PVPMU_PAGE		(MSR_KVM_PVPMU_BASE + 0x07)
-#define MSR_KVM_PERF_CLOCK		(MSR_KVM_PVPMU_BASE + 0x08)
-#define MSR_KVM_PERF_CLOCK_NS		(MSR_KVM_PVPMU_BASE + 0x09)
 #define MSR_KVM_PVPMU_EVTSEL(i)		(MSR_KVM_PVPMU_BASE + 0x10 + (i))
 #define MSR_KVM_PVPMU_COUNTER(i)	(MSR_KVM_PVPMU_BASE + 0x20 + (i))
 #define MSR_KVM_PVPMU_ENABLED_NS(i)	(MSR_KVM_PVPMU_BASE + 0x30 + (i))
@@ -132,7 +130,7 @@ enum kvm_pvpmu_pv_event {
 #define KVM_PVPMU_CACHE_ACCESS		0
 #define KVM_PVPMU_CACHE_MISS		1
 
-/* PAGE, PERF_CLOCK: the address of a page, and whether it is in use. */
+/* PAGE: the address of the page, and whether it is in use. */
 #define KVM_PVPMU_PAGE_ENABLE		(1ULL << 0)
 
 #define KVM_PVPMU_PAGE_SIZE		4096
