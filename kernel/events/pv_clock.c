@@ -133,6 +133,7 @@ static int change_over_stopped(void *data)
 		/* Pairs with the acquire below: delta and ret come first. */
 		smp_store_release(&change->done, true);
 	}
+	/* Pairs with the release above. */
 	while (!smp_load_acquire(&change->done))
 		cpu_relax();
 

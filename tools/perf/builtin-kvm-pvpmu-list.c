@@ -49,23 +49,6 @@ static void print_mask(const char *name, const struct kvm_pvpmu_value *value)
 		printf("  %-14s unknown\n", name);
 }
 
-/* VM names are whatever a user chose: what is not ASCII text is escaped byte by byte. */
-static void json_string(const char *str)
-{
-	putchar('"');
-	for (; *str; str++) {
-		unsigned char c = *str;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < ' ' || c > '~')
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
 static void json_value(const char *key, const struct kvm_pvpmu_value *value)
 {
 	if (value->known)
@@ -385,7 +368,7 @@ static void print_vm(const struct kvm_vm *vm)
 static void json_vm(const struct kvm_vm *vm)
 {
 	printf("{\"name\": ");
-	json_string(vm->name);
+	kvm_pvpmu__json_string(vm->name);
 	printf(", \"pid\": %d, \"vcpus\": [", vm->pid);
 	for (int i = 0; i < vm->nr_vcpus; i++) {
 		printf("%s", i ? ", " : "");

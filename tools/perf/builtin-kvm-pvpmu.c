@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <subcmd/parse-options.h>
 #include <linux/compiler.h>
@@ -27,6 +28,7 @@ struct pvpmu_cmd {
 static const struct pvpmu_cmd pvpmu_cmds[] = {
 	{ "list", cmd_kvm_pvpmu_list },
 	{ "stat", cmd_kvm_pvpmu_stat },
+	{ "clock", cmd_kvm_pvpmu_clock },
 	{ NULL, NULL },
 };
 
@@ -79,14 +81,31 @@ int kvm_pvpmu__find_vms(struct kvm_vms *vms, const char *pids, const char *name)
 	return err;
 }
 
+/* A name is whatever a user chose: what is not ASCII text is escaped byte by byte. */
+void kvm_pvpmu__json_string(const char *str)
+{
+	putchar('"');
+	for (; *str; str++) {
+		unsigned char c = *str;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < ' ' || c > '~')
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
 int cmd_kvm_pvpmu(int argc, const char **argv)
 {
 	const struct option pvpmu_options[] = {
 		OPT_END()
 	};
-	const char * const pvpmu_subcommands[] = { "list", "stat", NULL };
+	const char * const pvpmu_subcommands[] = { "list", "stat", "clock", NULL };
 	const char *pvpmu_usage[] = {
-		"perf kvm [--host] pvpmu {list|stat} [<options>]",
+		"perf kvm [--host] pvpmu {list|stat|clock} [<options>]",
 		NULL
 	};
 	const bool host_only = perf_host;

@@ -17,7 +17,10 @@ struct kvm_pvpmu_sides {
 int kvm_pvpmu__find_sides(struct kvm_pvpmu_sides *sides, bool host_only);
 int kvm_pvpmu__find_vms(struct kvm_vms *vms, const char *pids, const char *name);
 
+void kvm_pvpmu__json_string(const char *str);
+
 int cmd_kvm_pvpmu_list(bool host_only, int argc, const char **argv);
 int cmd_kvm_pvpmu_stat(bool host_only, int argc, const char **argv);
+int cmd_kvm_pvpmu_clock(bool host_only, int argc, const char **argv);
 
 #endif /* __PERF_BUILTIN_KVM_PVPMU_H */

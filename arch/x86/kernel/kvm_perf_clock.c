@@ -63,6 +63,8 @@ static notrace u64 read_page_clock(void)
 	return ns;
 }
 
+#define ON_RDMSR_FAULT(err)	_ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_RDMSR_SAFE, err)
+
 /*
  * false: the host has forgotten that this CPU wants it.  Not by rdmsrl_safe(),
  * whose tracepoint would ask for the time.
@@ -73,7 +75,7 @@ static notrace bool read_ns_register(u64 *ns)
 	int err = 0;
 
 	asm volatile("1: rdmsr\n2:\n"
-		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_RDMSR_SAFE, %[err])
+		     ON_RDMSR_FAULT(%[err])
 		     : [err] "+r" (err), "=a" (low), "=d" (high)
 		     : "c" (MSR_KVM_PERF_CLOCK_NS));
 	*ns = (u64)high << 32 | low;

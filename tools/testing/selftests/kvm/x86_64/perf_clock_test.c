@@ -9,12 +9,9 @@
 #include <linux/perf_event.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <asm/kvm_perf_clock.h>
 
+#include "perf_clock_test.h"
 #include "pv_real_mode.h"
-#include "pv_test.h"
-
-#define X86_FEATURE_KVM_PV_PERF_CLOCK	KVM_X86_CPU_FEATURE(0x40000001, 0, EAX, 23)
 
 /* By how much guest and host may differ, from the specification. */
 #define MAX_ERROR_NS		2
@@ -22,71 +19,12 @@
 /* Pairs of TSC and clock in all, between save and restore. */
 #define NR_ROUNDS		1000
 #define NR_PAIRS		500
-#define NR_VCPUS		2
-
-/* The clock page, in a slot of its own so that it can be taken away. */
-#define PAGE_SLOT		10
-#define PAGE_GPA		0x10000000ul
-#define PAGES_OF(idx)		(PAGE_GPA + (idx) * PAGE_SIZE)
 
 #define PATTERN			0xa5
-
-struct pair {
-	uint64_t tsc;
-	uint64_t ns;
-};
 
 static struct pair pairs[NR_VCPUS][NR_PAIRS];
 
 /* Guest side. */
-
-static struct kvm_perf_clock_page *guest_page(unsigned int idx)
-{
-	return (void *)PAGES_OF(idx);
-}
-
-static void guest_enable(unsigned int idx)
-{
-	expect_write(MSR_KVM_PERF_CLOCK, PAGES_OF(idx) | KVM_PERF_CLOCK_PAGE);
-	GUEST_ASSERT(READ_ONCE(guest_page(idx)->flags) & KVM_PERF_CLOCK_VALID);
-}
-
-/* From the specification's words, not from the kernel's lines. */
-static uint64_t page_to_ns(const struct kvm_perf_clock_page *page, uint64_t tsc)
-{
-	uint64_t cycles = tsc - page->tsc_timestamp;
-
-	if (page->flags & KVM_PERF_CLOCK_SCALED)
-		cycles = (unsigned __int128)cycles * page->tsc_scale >>
-			 page->tsc_scale_shift;
-	if (page->tsc_shift < 0)
-		cycles >>= -page->tsc_shift;
-	else
-		cycles <<= page->tsc_shift;
-	return page->system_time +
-	       (uint64_t)((unsigned __int128)cycles * page->tsc_to_system_mul >> 32);
-}
-
-static void guest_read_pair(const struct kvm_perf_clock_page *page, struct pair *pair)
-{
-	uint32_t version;
-
-	do {
-		version = READ_ONCE(page->version);
-		barrier();
-		pair->tsc = rdtsc();
-		pair->ns = page_to_ns(page, pair->tsc);
-		barrier();
-	} while (version & 1 || version != READ_ONCE(page->version));
-}
-
-static uint64_t guest_clock(unsigned int idx)
-{
-	struct pair pair;
-
-	guest_read_pair(guest_page(idx), &pair);
-	return pair.ns;
-}
 
 static void guest_registers(void)
 {
@@ -275,7 +213,7 @@ static bool get_host_clock(struct host_clock *clock)
 static uint64_t host_ns(const struct host_clock *clock, uint64_t tsc)
 {
 	return clock->zero +
-	       (uint64_t)((unsigned __int128)tsc * clock->mult >> clock->shift);
+	       (uint64_t)((__uint128_t)tsc * clock->mult >> clock->shift);
 }
 
 /* The clock now, no earlier than what a guest has read before this. */
@@ -288,13 +226,6 @@ static uint64_t host_now(void)
 }
 
 /* Host side: VMs. */
-
-static void map_pages(struct kvm_vm *vm)
-{
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, PAGE_GPA, PAGE_SLOT,
-				    NR_VCPUS, 0);
-	virt_map(vm, PAGE_GPA, PAGE_GPA, NR_VCPUS);
-}
 
 static struct kvm_vm *create(struct kvm_vcpu **vcpu, void *guest_code)
 {
@@ -311,11 +242,6 @@ static void run_clock_case(void *guest_code)
 
 	run_to_end(vcpu);
 	kvm_vm_free(vm);
-}
-
-static struct kvm_perf_clock_page *host_page(struct kvm_vm *vm, unsigned int idx)
-{
-	return addr_gpa2hva(vm, PAGES_OF(idx));
 }
 
 /* As after a migration: another VM, with the memory of the first. */
@@ -790,8 +716,7 @@ static const struct pv_case cases[] = {
 
 int main(int argc, char *argv[])
 {
-	TEST_REQUIRE(!access("/sys/module/kvm/parameters/perf_clock", R_OK));
-	TEST_REQUIRE(get_kvm_param_bool("perf_clock"));
+	require_perf_clock();
 	ksft_print_header();
 	run_cases(cases, ARRAY_SIZE(cases), argv[1]);
 }

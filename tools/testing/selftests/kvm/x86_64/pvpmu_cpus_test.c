@@ -4,9 +4,7 @@
  * host's CPUs: between two runs, in the middle of a run, and two that change
  * places.  No count may be lost, nor be charged to the other vCPU.
  */
-#include <pthread.h>
-#include <sched.h>
-
+#include "pv_cpus.h"
 #include "pvpmu_test.h"
 
 #define NR_MOVES	50
@@ -20,9 +18,6 @@ enum {
 	IDX_CYCLES,
 	NR_USED,
 };
-
-/* Two of the CPUs that this process may use. */
-static int host_cpus[2];
 
 /* Guest side. */
 
@@ -114,28 +109,6 @@ static void guest_count_migrations(void)
 }
 
 /* Host side. */
-
-static void move_to(pthread_t thread, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_ASSERT_EQ(pthread_setaffinity_np(thread, sizeof(set), &set), 0);
-}
-
-static bool find_host_cpus(void)
-{
-	int cpu, nr = 0;
-	cpu_set_t set;
-
-	TEST_ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
-	for (cpu = 0; cpu < CPU_SETSIZE && nr < 2; cpu++) {
-		if (CPU_ISSET(cpu, &set))
-			host_cpus[nr++] = cpu;
-	}
-	return nr == 2;
-}
 
 static void run_and_move(void *guest_code)
 {
