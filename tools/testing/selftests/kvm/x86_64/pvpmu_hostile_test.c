@@ -12,10 +12,11 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "perf_clock_test.h"
 #include "pvpmu_test.h"
 
 #define NR_OPERATIONS	30000
-#define NR_VCPUS	3
+#define NR_WORKERS	3
 #define NR_VMS		4
 #define NR_PAGES	4
 
@@ -78,13 +79,18 @@ static uint32_t random_msr(uint64_t *rng)
 		next_random(rng) % (MSR_KVM_PVPMU_LAST - MSR_KVM_PVPMU_BASE + 4);
 }
 
-/* PAGE would take any memory of the guest, that of this program too. */
+/* These would take any memory of the guest, that of this program too. */
+static bool takes_address(uint32_t msr)
+{
+	return msr == MSR_KVM_PVPMU_PAGE || msr == MSR_KVM_PERF_CLOCK;
+}
+
 static void write_random_msr(uint64_t *rng)
 {
 	uint64_t value = random_value(rng);
 	uint32_t msr = random_msr(rng);
 
-	if (msr == MSR_KVM_PVPMU_PAGE)
+	if (takes_address(msr))
 		value = page_gpas[value % NR_PAGES] | (value >> 8 & 7);
 	wrmsr_safe(msr, value);
 }
@@ -176,12 +182,20 @@ struct worker {
 	bool has_saved;
 };
 
+/* The PMU's, and the clock's where there is one. */
+static bool is_saved(uint32_t msr)
+{
+	return is_state(msr) ||
+	       (msr >= MSR_KVM_PERF_CLOCK && msr <= MSR_KVM_PERF_CLOCK_GENERATION &&
+		kvm_cpu_has(X86_FEATURE_KVM_PV_PERF_CLOCK));
+}
+
 static void save(struct worker *worker)
 {
 	uint32_t msr;
 
 	for (msr = MSR_KVM_PVPMU_BASE; msr <= MSR_KVM_PVPMU_LAST; msr++) {
-		if (is_state(msr))
+		if (is_saved(msr))
 			worker->saved[msr - MSR_KVM_PVPMU_BASE] =
 				vcpu_get_msr(worker->vcpu, msr);
 	}
@@ -197,19 +211,19 @@ static void restore(struct worker *worker)
 
 	for (i = 0; i < nr; i++) {
 		msr = MSR_KVM_PVPMU_BASE + (start + i * 7) % nr;
-		if (is_state(msr))
+		if (is_saved(msr))
 			host_write(worker->vcpu, msr,
 				   worker->saved[msr - MSR_KVM_PVPMU_BASE]);
 	}
 }
 
-/* A VMM that makes things up; PAGE as in write_random_msr(). */
+/* A VMM that makes things up, with addresses as in write_random_msr(). */
 static void make_up(struct worker *worker)
 {
 	uint64_t value = next_random(&worker->rng);
 	uint32_t msr = random_msr(&worker->rng);
 
-	if (msr == MSR_KVM_PVPMU_PAGE)
+	if (takes_address(msr))
 		value = page_gpas[value % NR_PAGES] | (value >> 8 & 1);
 	else if (value & 1)
 		value = random_evtsel(&worker->rng);
@@ -280,24 +294,24 @@ static void share_pages(struct kvm_vm *vm)
 
 static void run_vm(uint64_t *rng)
 {
-	struct worker workers[NR_VCPUS] = {};
-	struct kvm_vcpu *vcpus[NR_VCPUS];
-	pthread_t threads[NR_VCPUS];
+	struct worker workers[NR_WORKERS] = {};
+	struct kvm_vcpu *vcpus[NR_WORKERS];
+	pthread_t threads[NR_WORKERS];
 	struct kvm_vm *vm;
 	unsigned int i;
 
-	vm = vm_create_with_vcpus(NR_VCPUS, guest_code, vcpus);
+	vm = vm_create_with_vcpus(NR_WORKERS, guest_code, vcpus);
 	install_pmi_handlers(vm);
 	share_pages(vm);
 
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < NR_WORKERS; i++) {
 		workers[i].vcpu = vcpus[i];
 		workers[i].rng = next_random(rng);
 		vcpu_args_set(vcpus[i], 1, next_random(rng));
 		TEST_ASSERT_EQ(pthread_create(&threads[i], NULL, run_worker,
 					      &workers[i]), 0);
 	}
-	for (i = 0; i < NR_VCPUS; i++)
+	for (i = 0; i < NR_WORKERS; i++)
 		TEST_ASSERT_EQ(pthread_join(threads[i], NULL), 0);
 	kvm_vm_free(vm);
 }
@@ -313,12 +327,12 @@ int main(int argc, char *argv[])
 	if (argc > 2)
 		seed = strtoull(argv[2], NULL, 0);
 	rng = seed * 0x9e3779b97f4a7c15ull | 1;
-	bursts = operations / (NR_VMS * NR_VCPUS * BURST) + 1;
+	bursts = operations / (NR_VMS * NR_WORKERS * BURST) + 1;
 
 	ksft_print_header();
 	ksft_set_plan(1);
 	ksft_print_msg("seed %lu, %lu operations on %u vCPUs of %u VMs\n", seed,
-		       bursts * NR_VMS * NR_VCPUS * BURST, NR_VCPUS, NR_VMS);
+		       bursts * NR_VMS * NR_WORKERS * BURST, NR_WORKERS, NR_VMS);
 	for (i = 0; i < NR_VMS; i++) {
 		run_vm(&rng);
 		ksft_print_msg("%u of %u VMs done\n", i + 1, NR_VMS);
