@@ -21,7 +21,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check check-qemu \
         check-stock check-debug bench qemu stock-selftests stock-kernel compare-stock series refresh lint \
-        unit-tests perf-tests variants sparse hook-budget clean
+        unit-tests perf-tests variants sparse hook-budget clock-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -78,7 +78,17 @@ LAB_PROGRAMS  := $(addprefix build/lab/,init vm-exec tsc-khz)
 TEST_PROGRAMS := $(patsubst lab/progs/%.c,build/lab/%,$(wildcard lab/progs/*.c))
 COMPILE = @mkdir -p $(@D) && echo "  CC      $@" && gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
 
-lab: $(LAB_PROGRAMS) $(TEST_PROGRAMS)
+lab: $(LAB_PROGRAMS) $(TEST_PROGRAMS) build/lab/clock-read
+
+# The kernel's own lines that read the perf clock, ours and the base's, in one program.
+build/lab/clock-read: lab/clock/clock-read.c lab/clock/kernel.h scripts/native-clock arch/x86/kvm/perf_clock_scale.h \
+		arch/x86/include/asm/kvm_perf_clock_read.h arch/x86/include/uapi/asm/kvm_perf_clock.h | tree
+	@mkdir -p $(@D) && echo "  CC      $@"
+	@scripts/native-clock build/linux >build/lab/native-clock.h
+	@gcc -O2 -Wall -Wextra -Werror -Wno-unused-function -Wno-sign-compare -Iarch/x86/include -Ibuild/lab -o $@ $<
+
+clock-check: build/lab/clock-read
+	build/lab/clock-read check
 
 build/lab/%: lab/agent/%.c lab/agent/frame.h
 	$(COMPILE)
@@ -135,12 +145,18 @@ unit-tests: lab
 	PYTHONPATH=lab:scripts $(PYTHON) -B -m unittest discover -s lab/unit
 
 VARIANT = $(SUBMAKE) -f lab/kernel.mk TARGETS="arch/x86/kvm/ arch/x86/events/ arch/x86/kernel/kvm.o kernel/events/"
+OFF     = FRAGMENTS="lab/kernel.config lab/features-off.config"
+# What of the series is no part of a feature, and there without any.
+FIXES   = $(wildcard patches/kvm/*-Forget-PV-features-*.patch)
 
 variants: tree
 	@$(LOCKED) module $(VARIANT) O=build/kernel-module FRAGMENTS="lab/kernel.config lab/kvm-module.config"
 	$(PYTHON) scripts/check-exports build/kernel-module build/kernel
 	$(PYTHON) scripts/check-hooks-off build/kernel-module
-	@$(LOCKED) off $(VARIANT) O=build/kernel-off FRAGMENTS="lab/kernel.config lab/pvpmu-off.config"
+	@$(LOCKED) off $(VARIANT) $(OFF) O=build/kernel-off
+	@$(LOCKED) base-off scripts/base-tree build/base-off all $(FIXES)
+	@$(LOCKED) base-off $(VARIANT) $(OFF) O=build/kernel-base-off SRC=build/base-off
+	$(PYTHON) scripts/check-config-off build/kernel-base-off build/kernel-off
 
 # Debian's QEMU, with contrib/qemu.
 qemu:

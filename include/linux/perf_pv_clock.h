@@ -59,6 +59,7 @@ DECLARE_STATIC_CALL(perf_pv_clock, local_clock);
 
 extern enum perf_pv_clock_source perf_pv_clock_source;
 
+u64 perf_pv_event_clock(void);
 void perf_pv_clock_boot_cpu(const struct perf_pv_clock_ops *ops);
 void perf_pv_clock_cpu_online(void);
 void perf_pv_clock_cpu_offline(bool shutdown);
@@ -76,6 +77,8 @@ static inline bool perf_pv_clock_active(void)
 }
 
 #else
+
+#define perf_pv_event_clock	local_clock
 
 static __always_inline u64 perf_pv_clock_read(void)
 {

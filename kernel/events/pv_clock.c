@@ -45,6 +45,12 @@ static const char *const source_names[] = {
 DEFINE_STATIC_CALL(perf_pv_clock, local_clock);
 EXPORT_STATIC_CALL_TRAMP_GPL(perf_pv_clock);
 
+/* What an event's clock is unless it was opened with another one. */
+u64 notrace perf_pv_event_clock(void)
+{
+	return perf_pv_clock_read();
+}
+
 /* Whose clock it is; stays when what is left of it is local_clock() + delta. */
 enum perf_pv_clock_source perf_pv_clock_source __ro_after_init;
 

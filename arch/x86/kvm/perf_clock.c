@@ -15,6 +15,7 @@
 #include <linux/seq_file.h>
 #include "cpuid.h"
 #include "perf_clock.h"
+#include "perf_clock_scale.h"
 
 DEFINE_STATIC_KEY_FALSE(kvm_perf_clock_enabled);
 
@@ -81,18 +82,6 @@ static bool is_valid(const struct kvm_perf_clock_basis *basis)
 	return basis->host.is_linear && basis->tsc_follows;
 }
 
-/*
- * host cycles = guest cycles * 2^frac / ratio, frac being the bits behind the
- * point of a ratio.  As 2^(63 + k) / ratio with 2^k <= ratio, which has 63 bits.
- */
-static void write_scale(struct kvm_perf_clock_page *page, u64 ratio)
-{
-	unsigned int k = fls64(ratio) - 1;
-
-	page->tsc_scale = mul_u64_u64_div_u64(BIT_ULL(63), BIT_ULL(k), ratio);
-	page->tsc_scale_shift = 63 + k - kvm_caps.tsc_scaling_ratio_frac_bits;
-}
-
 static void write_conversion(struct kvm_vcpu *vcpu, struct kvm_perf_clock_page *page,
 			     const struct kvm_perf_clock_basis *basis)
 {
@@ -103,7 +92,10 @@ static void write_conversion(struct kvm_vcpu *vcpu, struct kvm_perf_clock_page *
 	page->tsc_to_system_mul = basis->host.mul;
 	page->tsc_shift = 32 - basis->host.shift;
 	if (is_scaled)
-		write_scale(page, basis->tsc_ratio);
+		page->tsc_scale =
+			kvm_perf_clock_scale(basis->tsc_ratio,
+					     kvm_caps.tsc_scaling_ratio_frac_bits,
+					     &page->tsc_scale_shift);
 	page->flags = KVM_PERF_CLOCK_VALID |
 		      (is_scaled ? KVM_PERF_CLOCK_SCALED : 0);
 }

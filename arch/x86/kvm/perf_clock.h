@@ -108,18 +108,6 @@ static inline void kvm_perf_clock_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 }
 
-static inline int kvm_perf_clock_get_msr(struct kvm_vcpu *vcpu,
-					 struct msr_data *msr_info)
-{
-	return KVM_MSR_RET_UNSUPPORTED;
-}
-
-static inline int kvm_perf_clock_set_msr(struct kvm_vcpu *vcpu,
-					 struct msr_data *msr_info)
-{
-	return KVM_MSR_RET_UNSUPPORTED;
-}
-
 static inline void kvm_perf_clock_create_debugfs(struct kvm_vcpu *vcpu,
 						 struct dentry *dir)
 {

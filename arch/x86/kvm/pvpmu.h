@@ -346,11 +346,6 @@ static inline void kvm_pvpmu_init_vm(struct kvm *kvm)
 {
 }
 
-static inline int kvm_pvpmu_set_model(struct kvm *kvm, const u64 *args)
-{
-	return -EINVAL;
-}
-
 static inline int kvm_pvpmu_vcpu_create(struct kvm_vcpu *vcpu)
 {
 	return 0;
@@ -362,18 +357,6 @@ static inline void kvm_pvpmu_vcpu_destroy(struct kvm_vcpu *vcpu)
 
 static inline void kvm_pvpmu_vcpu_reset(struct kvm_vcpu *vcpu)
 {
-}
-
-static inline int kvm_pvpmu_get_msr(struct kvm_vcpu *vcpu,
-				    struct msr_data *msr_info)
-{
-	return KVM_MSR_RET_UNSUPPORTED;
-}
-
-static inline int kvm_pvpmu_set_msr(struct kvm_vcpu *vcpu,
-				    struct msr_data *msr_info)
-{
-	return KVM_MSR_RET_UNSUPPORTED;
 }
 
 static inline void kvm_pvpmu_handle_request(struct kvm_vcpu *vcpu)
