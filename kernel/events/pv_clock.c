@@ -21,6 +21,7 @@
 #include <linux/workqueue.h>
 
 #define WATCH_PERIOD	HZ
+#define ATTEMPTS	10
 
 enum perf_pv_clock_choice {
 	CHOOSE_AUTO,
@@ -97,15 +98,34 @@ struct changeover {
 	bool done;
 };
 
+/*
+ * What leads from the next clock to the one that is read now, at the least
+ * disturbed of a few attempts.  Rather forward, by what that took, than back.
+ */
+static u64 find_delta(u64 (*read_next)(void))
+{
+	u64 before, next, after, least = U64_MAX, delta = 0;
+	int i;
+
+	for (i = 0; i < ATTEMPTS; i++) {
+		before = perf_pv_clock_read();
+		next = read_next();
+		after = perf_pv_clock_read();
+		if (after - before < least) {
+			least = after - before;
+			delta = after - next;
+		}
+	}
+	return delta;
+}
+
 /* Interrupts are off on every CPU: only an NMI can still ask for the time. */
 static void lead_changeover(struct changeover *change)
 {
 	const struct perf_pv_clock_ops *ops = clock.ops;
-	u64 was;
 
 	change->ret = ops->renew(perf_pv_clock_source);
-	was = perf_pv_clock_read();
-	change->delta = was - (change->ret ? local_clock() : ops->read_new());
+	change->delta = find_delta(change->ret ? local_clock : ops->read_new);
 	clock.delta = change->delta;
 	clock.lost = change->ret;
 }

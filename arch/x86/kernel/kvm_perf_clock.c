@@ -23,18 +23,25 @@
 /* What a page and PERF_CLOCK_NS may differ by: a tick of a slow, scaled TSC. */
 #define TOLERANCE_NS	1000
 
-/* perf_clock() = @page or, without one, PERF_CLOCK_NS or local_clock(), + @delta */
+/*
+ * perf_clock() = @page or, without one, PERF_CLOCK_NS or local_clock(), + @delta
+ *
+ * Where PERF_CLOCK_NS does not answer, or is about to answer with another clock,
+ * local_clock() stands in for it: @local_delta leads from one to the other, as
+ * of @local_time.
+ */
 struct perf_clock_slot {
 	const struct kvm_perf_clock_page *page;
 	u64 delta;
 	bool is_local;
+	bool is_left;		/* the register belongs to the other slot now */
+	u64 local_delta;
+	u64 local_time;
 };
 
 struct perf_clock_cpu {
-	const struct perf_clock_slot *slot;	/* what this CPU reads */
+	struct perf_clock_slot *slot;		/* what this CPU reads */
 	struct perf_clock_slot slots[2];
-	u64 local_delta;	/* with PERF_CLOCK_NS: local_clock() + this agrees */
-	u64 local_time;		/* local_clock(), when that was found */
 };
 
 static DEFINE_PER_CPU(struct perf_clock_cpu, perf_clock_cpu);
@@ -82,18 +89,24 @@ static notrace bool read_ns_register(u64 *ns)
 	return !err && *ns;
 }
 
-/*
- * The register does not answer, and until all CPUs change over time goes on by
- * local_clock().  A thousandth more, so that it does not step back however the
- * two drift.
- */
-static notrace u64 guess_ns_register(void)
+/* A thousandth more, so that time does not step back however the two drift. */
+static notrace u64 guess_ns_register(const struct perf_clock_slot *slot)
 {
 	u64 now = local_clock();
 
-	perf_pv_clock_distrust();
-	return now + __this_cpu_read(perf_clock_cpu.local_delta) +
-	       ((now - __this_cpu_read(perf_clock_cpu.local_time)) >> 10);
+	return now + slot->local_delta + ((now - slot->local_time) >> 10);
+}
+
+static notrace u64 read_msr_slot(const struct perf_clock_slot *slot)
+{
+	u64 ns;
+
+	if (!READ_ONCE(slot->is_left)) {
+		if (read_ns_register(&ns))
+			return ns;
+		perf_pv_clock_distrust();
+	}
+	return guess_ns_register(slot);
 }
 
 static notrace u64 read_msr_clock(void)
@@ -105,20 +118,31 @@ static notrace u64 read_msr_clock(void)
 	slot = __this_cpu_read(perf_clock_cpu.slot);
 	if (unlikely(slot->is_local))
 		ns = local_clock();
-	else if (unlikely(!read_ns_register(&ns)))
-		ns = guess_ns_register();
+	else
+		ns = read_msr_slot(slot);
 	ns += slot->delta;
 	preempt_enable_notrace();
 	return ns;
 }
 
-static void note_local_delta(struct perf_clock_cpu *cpu, u64 ns)
+/* An NMI between the two lines guesses by a little more or less: see there. */
+static void note_local_delta(struct perf_clock_slot *slot, u64 ns)
 {
-	cpu->local_time = local_clock();
-	cpu->local_delta = ns - cpu->local_time;
+	u64 now = local_clock();
+
+	WRITE_ONCE(slot->local_delta, ns - now);
+	WRITE_ONCE(slot->local_time, now);
 }
 
 /* Registering */
+
+/* Until a CPU registers it reads by a slot of another one, the boot CPU's. */
+static struct perf_clock_slot *own_slot(struct perf_clock_cpu *cpu)
+{
+	bool is_own = cpu->slot == &cpu->slots[0] || cpu->slot == &cpu->slots[1];
+
+	return is_own ? cpu->slot : NULL;
+}
 
 static struct perf_clock_slot *spare_slot(struct perf_clock_cpu *cpu)
 {
@@ -141,15 +165,20 @@ static int register_page(struct perf_clock_slot *slot, struct kvm_perf_clock_pag
 	return 0;
 }
 
-static int register_msr(struct perf_clock_slot *slot, struct perf_clock_cpu *cpu)
+/* From the write on, the register may give another clock than it did. */
+static int register_msr(struct perf_clock_slot *slot, struct perf_clock_slot *old)
 {
 	u64 ns;
 
 	slot->page = NULL;
+	slot->is_left = false;
+	if (old)
+		WRITE_ONCE(old->is_left, true);
+	barrier();
 	if (wrmsrl_safe(MSR_KVM_PERF_CLOCK, KVM_PERF_CLOCK_NS) ||
 	    !read_ns_register(&ns))
 		return -ENODEV;
-	note_local_delta(cpu, ns);
+	note_local_delta(slot, ns);
 	return 0;
 }
 
@@ -165,7 +194,7 @@ static int kvm_perf_clock_renew(enum perf_pv_clock_source source)
 
 	slot->is_local = false;
 	if (source == PERF_PV_CLOCK_MSR)
-		return register_msr(slot, cpu);
+		return register_msr(slot, own_slot(cpu));
 	return register_page(slot, *this_cpu_ptr(&perf_clock_pages) + (slot - cpu->slots));
 }
 
@@ -179,14 +208,27 @@ static u64 kvm_perf_clock_read_new(void)
 	return read_ns_register(&ns) ? ns : 0;
 }
 
+/* Who reads by the slot that is left follows, before it is used for another. */
+static void move_borrowers(struct perf_clock_slot *old, struct perf_clock_slot *slot)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		if (per_cpu(perf_clock_cpu.slot, cpu) == old)
+			WRITE_ONCE(per_cpu(perf_clock_cpu.slot, cpu), slot);
+	}
+}
+
 static void use_spare(u64 delta)
 {
 	struct perf_clock_cpu *cpu = this_cpu_ptr(&perf_clock_cpu);
-	struct perf_clock_slot *slot = spare_slot(cpu);
+	struct perf_clock_slot *slot = spare_slot(cpu), *old = own_slot(cpu);
 
 	slot->delta = delta;
 	/* An NMI that finds the slot finds all of it. */
 	barrier();
+	if (old || !cpu->slot)
+		move_borrowers(old, slot);
 	WRITE_ONCE(cpu->slot, slot);
 }
 
@@ -218,7 +260,7 @@ static bool kvm_perf_clock_agrees(void)
 	if (!page) {
 		if (!read_ns_register(&ns))
 			return false;
-		note_local_delta(cpu, ns);
+		note_local_delta(cpu->slot, ns);
 		return true;
 	}
 
@@ -283,20 +325,12 @@ static const struct perf_pv_clock_ops kvm_perf_clock_ops = {
 	.describe	= kvm_perf_clock_describe,
 };
 
-/* Until a CPU registers by itself it reads what the boot CPU does. */
 void __init kvm_perf_clock_boot_cpu(void)
 {
-	const struct perf_clock_slot *slot;
-	int cpu;
-
-	if (!kvm_para_available())
-		return;
-
 	BUILD_BUG_ON(sizeof(struct kvm_perf_clock_page) != KVM_PERF_CLOCK_PAGE_SIZE);
-	perf_pv_clock_boot_cpu(&kvm_perf_clock_ops);
-	slot = this_cpu_read(perf_clock_cpu.slot);
-	for_each_possible_cpu(cpu)
-		per_cpu(perf_clock_cpu.slot, cpu) = slot;
+
+	if (kvm_para_available())
+		perf_pv_clock_boot_cpu(&kvm_perf_clock_ops);
 }
 
 /* perf's mapped events */

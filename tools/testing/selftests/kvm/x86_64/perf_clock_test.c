@@ -598,6 +598,7 @@ static void test_never_back(void)
 		TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PERF_CLOCK_OFFSET), 0);
 		TEST_ASSERT_EQ(vcpu_get_msr(vcpu, MSR_KVM_PERF_CLOCK_GENERATION),
 			       carried.generation + 1);
+		check_page_agrees(vm, vcpu);
 		last = now;
 	}
 	kvm_vm_free(vm);
