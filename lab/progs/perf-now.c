@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,10 +25,14 @@
 #define RING_PAGES	8	/* of records; a power of two */
 #define NO_CAPABILITY	3
 
+/* None goes around the end of the ring, which is a multiple of their size. */
 struct record {
 	struct perf_event_header header;
 	uint64_t time;
+	uint64_t addr;
+	uint64_t stream_id;	/* for the size's sake */
 };
+_Static_assert(sizeof(struct record) == 32, "a power of two");
 
 static size_t page_size;
 
@@ -40,8 +43,7 @@ static int open_event(void)
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_PAGE_FAULTS,
 		.sample_period = 1,
-		.sample_type = PERF_SAMPLE_TIME,
-		.disabled = 1,
+		.sample_type = PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR | PERF_SAMPLE_STREAM_ID,
 	};
 	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -59,23 +61,15 @@ static void *map(size_t size, int flags, int fd)
 	return p;
 }
 
-/* The kernel stamps the fault of the store; whatever the library faults in between comes before it. */
-static void fault(int fd, volatile char *page)
+static void fault(volatile char *page)
 {
 	if (madvise((void *)page, page_size, MADV_DONTNEED))
 		err(2, "madvise");
-	if (ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))
-		err(2, "PERF_EVENT_IOC_ENABLE");
 	*page = 1;
-	if (ioctl(fd, PERF_EVENT_IOC_DISABLE, 0))
-		err(2, "PERF_EVENT_IOC_DISABLE");
 }
 
-/* All records have this size: none goes around the end of the ring, which is a multiple of it. */
-_Static_assert(sizeof(struct record) == 16, "a record of the time alone");
-
-/* Takes all records from the ring; returns the time of the last one. */
-static uint64_t last_time(struct perf_event_mmap_page *map)
+/* Takes all records from the ring, of whatever else faulted as well; returns the time of the fault at this address. */
+static uint64_t time_of_fault(struct perf_event_mmap_page *map, const char *addr)
 {
 	const char *ring = (const char *)map + page_size;
 	uint64_t size = RING_PAGES * page_size, time = 0;
@@ -86,7 +80,8 @@ static uint64_t last_time(struct perf_event_mmap_page *map)
 		record = (const struct record *)(ring + tail % size);
 		if (record->header.type != PERF_RECORD_SAMPLE || record->header.size != sizeof(*record))
 			errx(2, "a record of type %u with %u bytes", record->header.type, record->header.size);
-		time = record->time;
+		if (record->addr == (uintptr_t)addr)
+			time = record->time;
 	}
 	__atomic_store_n(&map->data_tail, head, __ATOMIC_RELEASE);
 	if (!time)
@@ -127,23 +122,21 @@ int main(int argc, char **argv)
 	uint64_t time = 0, earlier, before = 0, after = 0;
 	struct perf_event_mmap_page *map_page;
 	char *page;
-	int fd;
 
 	if (count < 1)
 		errx(2, "usage: perf-now [-u] [COUNT]");
 	page_size = sysconf(_SC_PAGESIZE);
-	fd = open_event();
-	map_page = map((1 + RING_PAGES) * page_size, MAP_SHARED, fd);
+	map_page = map((1 + RING_PAGES) * page_size, MAP_SHARED, open_event());
 	page = map(page_size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	for (long i = 0; i < count; i++) {
 		earlier = time;
 		if (in_user)
 			before = user_time(map_page);
-		fault(fd, page);
+		fault(page);
 		if (in_user)
 			after = user_time(map_page);
-		time = last_time(map_page);
+		time = time_of_fault(map_page, page);
 		if (time < earlier)
 			errx(1, "time stepped back from %lu to %lu", earlier, time);
 		if (in_user && (time < before || time > after))

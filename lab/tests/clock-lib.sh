@@ -16,6 +16,11 @@ in_guest() {
 	guest -g "$place" "$@"
 }
 
+# vcpu_thread VCPU: the thread of it in the host VM
+vcpu_thread() {
+	cat /sys/kernel/debug/kvm/"$(guest-pid $place)"-*/vcpu"$1"/pid
+}
+
 # source_line: SOURCE: REASON
 source_line() {
 	in_guest cat /proc/sys/kernel/perf_pv_clock
