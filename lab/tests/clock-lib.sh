@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # What the tests of the perf clock share, beside lib.sh: what a guest says of its clock, and is it the host's?
-# The guest is where $place says: it may have moved.
+# The guest is where $place says, as in migration-lib.sh: it may have moved.
 [ -n "${work:-}" ] || . lab/tests/lib.sh
 
-place=clock
+place=${place:-clock}
 
 # start_clock_guest [SETTING...]: a fresh one, as what a test does to its clock stays
 start_clock_guest() {
-	guest-stop $place
-	guest-start $place root=image mem=300 "$@"
+	guest-stop "$place"
+	guest-start "$place" root=image mem=300 "$@"
 }
 
 in_guest() {
@@ -18,7 +18,7 @@ in_guest() {
 
 # vcpu_thread VCPU: the thread of it in the host VM
 vcpu_thread() {
-	cat /sys/kernel/debug/kvm/"$(guest-pid $place)"-*/vcpu"$1"/pid
+	cat /sys/kernel/debug/kvm/"$(guest-pid "$place")"-*/vcpu"$1"/pid
 }
 
 # source_line: SOURCE: REASON
@@ -50,14 +50,14 @@ assert_user_time() {
 	echo "ok: before, in and after the kernel, $1: $(cat "$work/out")"
 }
 
-# wait_for_source PATTERN SECONDS: the watch of an idle CPU may sleep, so the guest works meanwhile
+# wait_for_source LINE SECONDS: the watch of an idle CPU may sleep, so the guest works meanwhile
 wait_for_source() {
 	i=0
-	until source_line | grep -qE "$1"; do
-		[ $((i += 1)) -le "$2" ] || fail "the guest's clock is '$(source_line)' after $2 s, not $1"
+	until [ "$(source_line)" = "$1" ]; do
+		[ $((i += 1)) -le "$2" ] || fail "the guest's clock is '$(source_line)' after $2 s, not '$1'"
 		in_guest timeout 1 sh -c "while :; do :; done" || :
 	done
-	echo "ok: the guest's clock is '$(source_line)'"
+	echo "ok: the guest's clock is '$1' after $i s"
 }
 
 # Times in ns of all samples of a perf.data in the guest, in the order of the file: perf itself sorts what it shows.

@@ -28,7 +28,7 @@ trace_both() {
 		fail "perf record in the guest: $(in_guest cat /tmp/log)"
 	# The host's trace makes each exit several times as long: it begins when perf in the guest has started.
 	perf record -q -m 16M -o "$work/data" -e kvm:kvm_exit,kvm:kvm_entry -t "$(vcpu_thread 0)" -- \
-		guest -g $place -t 60 "touch /tmp/go; until [ -e /tmp/done ]; do sleep 0.1; done" >"$work/out" 2>&1 ||
+		guest -g "$place" -t 60 "touch /tmp/go; until [ -e /tmp/done ]; do sleep 0.1; done" >"$work/out" 2>&1 ||
 		fail "perf record on the host: $(cat "$work/out")"
 
 	perf report -D -i "$work/data" >"$work/dump" 2>/dev/null
@@ -83,4 +83,4 @@ order=$(look_at_order)
 set -- $order
 assert_eq "$1" 0 "writes in order with their exits by the guest's own clock"
 assert_eq "$2" 0 "its events while it was run"
-guest-stop $place
+guest-stop "$place"

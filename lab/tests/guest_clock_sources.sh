@@ -18,7 +18,7 @@ boot() {
 # exits_of_readings: accesses of vCPU 0 to the registers while it stamps so many records
 exits_of_readings() {
 	perf stat -x, -o "$work/stat" -e kvm_vcpu/pvpmu-exits/ -t "$(vcpu_thread 0)" -- \
-		guest -g $place taskset -c 0 perf-now $readings >"$work/out" 2>&1 || fail "$(cat "$work/out")"
+		guest -g "$place" taskset -c 0 perf-now $readings >"$work/out" 2>&1 || fail "$(cat "$work/out")"
 	stat_value "$work/stat" kvm_vcpu/pvpmu-exits/
 }
 
@@ -28,7 +28,7 @@ assert_tool() {
 	assert_json "$work/guest.json" "d['guest']['source'] == '$1'" "the tool in the guest says $1"
 	in_guest perf kvm pvpmu clock >"$work/out"
 	assert_contains "$work/out" "^perf clock of this guest: $1\$" "as text, too"
-	perf kvm pvpmu clock -j --vm $place >"$work/host.json"
+	perf kvm pvpmu clock -j --vm "$place" >"$work/host.json"
 	assert_json "$work/host.json" "d['host']['vms'][0]['vcpus'][0]['source'] == '$2'" "the tool on the host says $2"
 }
 
@@ -72,4 +72,4 @@ assert_tool page page
 assert_eq "$(count_time_conv)" 1 "TIME_CONV records of the host's clock"
 exits=$(exits_of_readings)
 assert_between "$exits" 0 $other_readings "exits for $readings stamped records by page"
-guest-stop $place
+guest-stop "$place"
