@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A guest is suspended to memory while it counts and samples: asleep nothing is written, awake all goes on.
 . lab/tests/lifecycle-lib.sh
+. lab/tests/clock-lib.sh
+place=life
 
 guest-stop life
 guest-start life vcpus=2 root=image mem=300
@@ -41,6 +43,7 @@ guest -g life "taskset -c 0 /tmp/after 2000; touch /tmp/stop; i=0
 	until [ -e /tmp/done ] || [ \$((i += 1)) -gt 60 ]; do sleep 1; done; [ -e /tmp/done ]" ||
 	fail "perf did not end after the suspend: $(guest -g life cat /tmp/log)"
 assert_written life "$(page_of life 0)"
+assert_aligned "after a suspend"
 
 guest -g life cat /tmp/stat >"$work/stat"
 guest -g life perf stat -x, -o /tmp/start -e $cpuid_event -- /tmp/before 0
