@@ -19,7 +19,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 .SUFFIXES:
 
 .DELETE_ON_ERROR:
-.PHONY: help deps tree kernel perf install-perf selftests lab lab-image shell-host shell-guest demo check check-qemu \
+.PHONY: help deps tree kernel perf install-perf selftests lab lab-image lab-modules shell-host shell-guest demo check check-qemu \
         check-stock check-debug bench qemu stock-selftests stock-kernel compare-stock series refresh lint \
         unit-tests perf-tests variants sparse hook-budget clock-check clean
 
@@ -96,7 +96,12 @@ build/lab/%: lab/agent/%.c lab/agent/frame.h
 build/lab/%: lab/progs/%.c
 	$(COMPILE)
 
-lab-image: lab build/lab/guest.cpio
+lab-image: lab lab-modules build/lab/guest.cpio
+
+# For what a test cannot have happen otherwise.
+lab-modules:
+	@mkdir -p build/lab/modules && cp -u lab/modules/* build/lab/modules/
+	@$(LOCKED) kernel $(SUBMAKE) -f lab/kernel.mk TARGETS="M=$(CURDIR)/build/lab/modules modules"
 
 build/perf/perf:
 	@$(MAKE) --no-print-directory perf
