@@ -145,6 +145,8 @@ static int change_over_stopped(void *data)
 {
 	struct changeover *change = data;
 
+	lockdep_assert_irqs_disabled();
+
 	if (!clock.ops->agrees())
 		atomic_inc(&change->distrusting);
 	atomic_dec(&change->waiting);
@@ -328,6 +330,8 @@ void perf_pv_clock_cpu_online(void)
 /* On shutdown this may be the end of a crash: take no lock. */
 void perf_pv_clock_cpu_offline(bool shutdown)
 {
+	lockdep_assert_irqs_disabled();
+
 	if (!perf_pv_clock_active())
 		return;
 
