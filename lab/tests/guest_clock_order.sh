@@ -44,23 +44,22 @@ trace_both() {
 	assert_eq "$(grep -c "reason \(io\|IO_INSTRUCTION\) .*$port" "$work/host")" $writes "exits by them that the host traced"
 }
 
-# The writes whose exit, and only theirs, comes between their begin and their end; the guest's events between a VM entry
+# The writes whose own exit, the one of the same number, comes between their begin and their end; the guest's events between a VM entry
 # and the next exit; and how far off, in ns, a clock must be so that one of the writes shows it, whichever way it is wrong.
 look_at_order() {
 	awk -v port="$port" '
 		function ns(time) { split(time, part, /[.:]/); return part[1] * 1000000000 + part[2] }
 		/kvm:kvm_entry/ { running = 1; entered = ns($1) }
 		/kvm:kvm_exit/ { running = 0 }
-		/kvm:kvm_exit/ && index($0, port) { stage = stage == 1 ? 2 : 0; exited = ns($1) }
-		/sys_enter: NR/ { in_guest += running; begun = ns($1); stage = 1 }
+		/kvm:kvm_exit/ && index($0, port) { exited = ns($1); exits++ }
+		/sys_enter: NR/ { in_guest += running; begun = ns($1); exits_before = exits; begins++ }
 		/sys_exit: NR/ {
 			in_guest += running
-			if (stage == 2) {
+			if (exits_before == begins - 1 && exits == begins) {
 				ordered++
 				if (ordered == 1 || exited - begun < ahead) ahead = exited - begun
 				if (ordered == 1 || ns($1) - entered < behind) behind = ns($1) - entered
 			}
-			stage = 0
 		}
 		END { print ordered + 0, in_guest + 0, (ahead > behind ? ahead : behind) }' "$work/merged"
 }

@@ -44,6 +44,7 @@ guest -g life "taskset -c 0 /tmp/after 2000; touch /tmp/stop; i=0
 	fail "perf did not end after the suspend: $(guest -g life cat /tmp/log)"
 assert_written life "$(page_of life 0)"
 assert_aligned "after a suspend"
+assert_eq "$(relation 3)" 0 "offset of a clock that went on while its guest slept"
 
 guest -g life cat /tmp/stat >"$work/stat"
 guest -g life perf stat -x, -o /tmp/start -e $cpuid_event -- /tmp/before 0
