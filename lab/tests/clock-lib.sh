@@ -65,3 +65,34 @@ sample_times() {
 	in_guest "perf report -D --disable-order -i $1 2>/dev/null" |
 		sed -n 's/^\([0-9]* \)\?\([0-9]*\) 0x[0-9a-f]* \[0x[0-9a-f]*\]: PERF_RECORD_SAMPLE.*/\2/p'
 }
+
+# forget_registration VCPU: the host's side of it, as after a migration by a VMM that does not know the register
+msr_perf_clock=0x4b564d48	# asm/kvm_perf_clock.h
+forget_registration() {
+	# dd finds an MSR by its number in units of the 8 bytes that it writes.
+	in_guest "head -c 8 /dev/zero | dd of=/dev/cpu/$1/msr bs=8 seek=$((msr_perf_clock / 8)) conv=notrunc 2>/dev/null" ||
+		fail "could not write PERF_CLOCK of vCPU $1"
+}
+
+# start_reading: both vCPUs read the clock again and again, until assert_no_step_back WHEN
+start_reading() {
+	in_guest "rm -f /tmp/stop /tmp/done.*
+		for vcpu in 0 1; do
+			{ until [ -e /tmp/stop ]; do taskset -c \$vcpu perf-now 100; done >/tmp/times.\$vcpu 2>&1
+				touch /tmp/done.\$vcpu; } </dev/null >/dev/null 2>&1 &
+		done"
+}
+
+assert_no_step_back() {
+	in_guest "touch /tmp/stop; i=0
+		until { [ -e /tmp/done.0 ] && [ -e /tmp/done.1 ]; } || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
+		[ \$i -le 300 ]" || fail "the guest does not stop reading its clock"
+	for vcpu in 0 1; do
+		in_guest cat /tmp/times.$vcpu >"$work/times"
+		if ! [ -s "$work/times" ] || grep -v '^[0-9]*$' "$work/times" ||
+			! sort -n "$work/times" | cmp - "$work/times"; then
+			fail "vCPU $vcpu's time stepped back: $(cat "$work/times")"
+		fi
+		echo "ok: vCPU $vcpu's time did not step back in $(wc -l <"$work/times") times 100 readings, $1"
+	done
+}

@@ -8,6 +8,7 @@
 # reads the clock, and each vCPU's watch does once per second.
 readings=2000
 other_readings=100
+seconds_to_notice=5	# the next reading does
 
 # boot WORD: a guest with perf_pv_clock=WORD, or without a word
 boot() {
@@ -50,6 +51,11 @@ assert_between "$exits" $readings $((readings + other_readings)) "exits for $rea
 status=0
 in_guest perf-now -u >"$work/out" || status=$?
 assert_eq $status 3 "perf-now's status where user space cannot read the clock"
+start_reading
+forget_registration 1
+wait_for_source "msr: the host's, registered again after it was lost" $seconds_to_notice
+assert_no_step_back "when the host forgot vCPU 1"
+assert_aligned "by register again"
 
 boot off
 assert_eq "$(source_line)" "off: the boot parameter says so" "kernel.perf_pv_clock"
