@@ -2,9 +2,10 @@
 /*
  * Prints perf's time of this moment in ns, as the kernel stamps it: the time in the record of a page fault.
  *
- * usage: perf-now [-u] [COUNT]
+ * usage: perf-now [-u] [COUNT [FILE]]
  *
- * Of COUNT faults, the time of the last one is printed; times may not step back from one to the next.
+ * Of COUNT faults, the time of the last one is printed; it ends with 1 if time steps back from one to the next. With
+ * FILE it does so again and again until FILE is there, and prints once.
  *
  * -u reads the clock in user space as well, by what the kernel maps for the event, before and after each fault, and
  * prints "BEFORE TIME AFTER" of the last one. It ends with 1 if they are not in this order, and with 3 if the kernel
@@ -115,36 +116,52 @@ static uint64_t user_time(const volatile struct perf_event_mmap_page *map)
 	return zero + quotient * mult + ((rest * mult) >> shift);
 }
 
+struct reading {
+	uint64_t before;
+	uint64_t time;
+	uint64_t after;
+};
+
+static void read_once(struct reading *reading, struct perf_event_mmap_page *map, char *page, bool in_user)
+{
+	uint64_t earlier = reading->time;
+
+	if (in_user)
+		reading->before = user_time(map);
+	fault(page);
+	if (in_user)
+		reading->after = user_time(map);
+	reading->time = time_of_fault(map, page);
+
+	if (reading->time < earlier)
+		errx(1, "time stepped back from %lu to %lu", earlier, reading->time);
+	if (in_user && (reading->time < reading->before || reading->time > reading->after))
+		errx(1, "the kernel's time %lu is not between %lu and %lu", reading->time, reading->before, reading->after);
+}
+
 int main(int argc, char **argv)
 {
 	bool in_user = argc > 1 && !strcmp(argv[1], "-u");
-	long count = argc > 1 + in_user ? atol(argv[1 + in_user]) : 1;
-	uint64_t time = 0, earlier, before = 0, after = 0;
+	char **args = argv + 1 + in_user, *page;
+	long count = args[0] ? atol(args[0]) : 1;
+	const char *file = args[0] ? args[1] : NULL;
 	struct perf_event_mmap_page *map_page;
-	char *page;
+	struct reading reading = { 0 };
 
 	if (count < 1)
-		errx(2, "usage: perf-now [-u] [COUNT]");
+		errx(2, "usage: perf-now [-u] [COUNT [FILE]]");
 	page_size = sysconf(_SC_PAGESIZE);
 	map_page = map((1 + RING_PAGES) * page_size, MAP_SHARED, open_event());
 	page = map(page_size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-	for (long i = 0; i < count; i++) {
-		earlier = time;
-		if (in_user)
-			before = user_time(map_page);
-		fault(page);
-		if (in_user)
-			after = user_time(map_page);
-		time = time_of_fault(map_page, page);
-		if (time < earlier)
-			errx(1, "time stepped back from %lu to %lu", earlier, time);
-		if (in_user && (time < before || time > after))
-			errx(1, "the kernel's time %lu is not between %lu and %lu", time, before, after);
-	}
+	do {
+		for (long i = 0; i < count; i++)
+			read_once(&reading, map_page, page, in_user);
+	} while (file && access(file, F_OK));
+
 	if (in_user)
-		printf("%lu %lu %lu\n", before, time, after);
+		printf("%lu %lu %lu\n", reading.before, reading.time, reading.after);
 	else
-		printf("%lu\n", time);
+		printf("%lu\n", reading.time);
 	return 0;
 }
