@@ -89,8 +89,10 @@ early_param("perf_pv_clock", parse_choice);
 
 /* Change over */
 
+/* @latest: what any CPU has read, of those that guess some are ahead. */
 struct changeover {
 	int leader;
+	atomic64_t latest;
 	atomic_t distrusting;
 	atomic_t waiting;
 	int ret;
@@ -119,13 +121,31 @@ static u64 find_delta(u64 (*read_next)(void))
 	return delta;
 }
 
+static void note_latest(struct changeover *change)
+{
+	s64 now = perf_pv_clock_read();
+	s64 latest = atomic64_read(&change->latest);
+
+	do {
+		if (latest >= now)
+			return;
+	} while (!atomic64_try_cmpxchg(&change->latest, &latest, now));
+}
+
 /* Interrupts are off on every CPU: only an NMI can still ask for the time. */
 static void lead_changeover(struct changeover *change)
 {
 	const struct perf_pv_clock_ops *ops = clock.ops;
+	u64 (*read_next)(void);
+	s64 behind;
 
 	change->ret = ops->renew(perf_pv_clock_source);
-	change->delta = find_delta(change->ret ? local_clock : ops->read_new);
+	read_next = change->ret ? local_clock : ops->read_new;
+	change->delta = find_delta(read_next);
+	/* No CPU may step back. */
+	behind = atomic64_read(&change->latest) - (read_next() + change->delta);
+	if (behind > 0)
+		change->delta += behind;
 	clock.delta = change->delta;
 	clock.lost = change->ret;
 }
@@ -147,6 +167,7 @@ static int change_over_stopped(void *data)
 
 	lockdep_assert_irqs_disabled();
 
+	note_latest(change);
 	if (!clock.ops->agrees())
 		atomic_inc(&change->distrusting);
 	atomic_dec(&change->waiting);
