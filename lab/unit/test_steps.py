@@ -44,6 +44,11 @@ class Steps(unittest.TestCase):
         self.assertIn("[ 1/2] one ... FAILED, exit code 3, after", out)
         self.assertIn("    why\n", out)
 
+    def test_names_after_options(self):
+        """As the Makefile gives them."""
+        args = steps.parse_arguments(["check", "--accel", "tcg", "one", "two"])
+        self.assertEqual((args.goal, args.accel, args.tests), ("check", "tcg", ["one", "two"]))
+
     def test_demo_stops_at_the_first_failure(self):
         result, _ = self.run_lanes([step("one", "false"), step("two")], go_on=False)
         self.assertEqual(result.counts, {"failed": 1})
