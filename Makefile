@@ -169,7 +169,7 @@ qemu:
 
 # The unpatched kernel and the base's own selftests, for make check-stock.
 KVM_TESTS = build/linux/tools/testing/selftests/kvm/Makefile
-STOCK     = $(filter-out x86_64/pvpmu%,$(shell sed -n 's/^TEST_GEN_PROGS_x86_64 += //p' $(KVM_TESTS)))
+STOCK     = $(filter-out x86_64/pvpmu% x86_64/perf_clock%,$(shell sed -n 's/^TEST_GEN_PROGS_x86_64 += //p' $(KVM_TESTS)))
 
 stock-selftests: tree
 	@$(LOCKED) selftests scripts/build-selftests build/selftests $(JOBS) $(STOCK)
