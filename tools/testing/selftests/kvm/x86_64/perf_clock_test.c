@@ -6,15 +6,9 @@
  *
  * usage: perf_clock_test [WORD]	only the cases that have WORD in their name
  */
-#include <linux/perf_event.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-
+#include "perf_clock_host.h"
 #include "perf_clock_test.h"
 #include "pv_real_mode.h"
-
-/* By how much guest and host may differ, from the specification. */
-#define MAX_ERROR_NS		2
 
 /* Pairs of TSC and clock in all, between save and restore. */
 #define NR_ROUNDS		1000
@@ -178,53 +172,6 @@ static void guest_without_slot(void)
 	GUEST_DONE();
 }
 
-/* Host side: the host's clock as perf gives it to any program. */
-
-struct host_clock {
-	uint64_t zero;
-	uint32_t mult;
-	uint16_t shift;
-};
-
-static bool get_host_clock(struct host_clock *clock)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_DUMMY,
-		.size = sizeof(attr),
-	};
-	struct perf_event_mmap_page *page;
-	bool has_zero;
-	int fd;
-
-	fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);
-	TEST_ASSERT(fd >= 0, "perf_event_open(): %s", strerror(errno));
-	page = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, fd, 0);
-	TEST_ASSERT(page != MAP_FAILED, "mmap() of a perf event: %s", strerror(errno));
-	has_zero = page->cap_user_time_zero;
-	clock->zero = page->time_zero;
-	clock->mult = page->time_mult;
-	clock->shift = page->time_shift;
-	munmap(page, getpagesize());
-	close(fd);
-	return has_zero;
-}
-
-static uint64_t host_ns(const struct host_clock *clock, uint64_t tsc)
-{
-	return clock->zero +
-	       (uint64_t)((__uint128_t)tsc * clock->mult >> clock->shift);
-}
-
-/* The clock now, no earlier than what a guest has read before this. */
-static uint64_t host_now(void)
-{
-	struct host_clock clock;
-
-	get_host_clock(&clock);
-	return host_ns(&clock, rdtsc());
-}
-
 /* Host side: VMs. */
 
 static struct kvm_vm *create(struct kvm_vcpu **vcpu, void *guest_code)
@@ -336,23 +283,14 @@ static void test_page_and_exit(void)
 
 static uint64_t max_error;
 
-static uint64_t tsc_offset(struct kvm_vcpu *vcpu)
-{
-	uint64_t offset;
-
-	vcpu_device_attr_get(vcpu, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, &offset);
-	return offset;
-}
-
 static void check_pair(const struct host_clock *clock, uint64_t offset,
 		       const struct pair *pair)
 {
-	uint64_t ns = host_ns(clock, pair->tsc - offset);
-	uint64_t error = ns > pair->ns ? ns - pair->ns : pair->ns - ns;
+	uint64_t error = pair_error(clock, offset, pair);
 
 	max_error = max(max_error, error);
 	TEST_ASSERT(error <= MAX_ERROR_NS, "TSC 0x%lx: guest %lu ns, host %lu ns",
-		    pair->tsc, pair->ns, ns);
+		    pair->tsc, pair->ns, host_ns(clock, pair->tsc - offset));
 }
 
 static void check_pairs(struct kvm_vm *vm, struct kvm_vcpu *vcpu)

@@ -2,19 +2,11 @@
 /*
  * Test that the paravirtual PMU (kvm.pvpmu=1) counts on after the host was
  * suspended, between two runs of the vCPU and in the middle of one.
- *
- * The suspend is that of /sys/power/pm_test: all of it but the firmware's part,
- * and it ends by itself.
  */
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/mman.h>
 
+#include "pv_suspend.h"
 #include "pvpmu_test.h"
-
-#define PM_TEST		"/sys/power/pm_test"
-#define PM_STATE	"/sys/power/state"
-#define PM_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
 
 /* What the guest's counters count; the last one interrupts. */
 enum {
@@ -103,26 +95,6 @@ static void guest_runs_on(void)
 
 /* Host side. */
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	n = n < 0 ? -errno : 0;
-	close(fd);
-	return n;
-}
-
-static void suspend_host(void)
-{
-	int ret = write_text(PM_STATE, "mem");
-
-	TEST_ASSERT(!ret, "suspend: %s", strerror(-ret));
-}
-
 static void test_between_runs(void)
 {
 	struct kvm_vcpu *vcpu;
@@ -178,13 +150,7 @@ static const struct pv_case cases[] = {
 int main(int argc, char *argv[])
 {
 	require_pvpmu();
-	if (write_text(PM_TEST, "core"))
-		ksft_exit_skip("needs CONFIG_PM_SLEEP_DEBUG, and root\n");
-	write_text(PM_DELAY, "1");
-	/* The root file system may not have survived what its device lost. */
-	TEST_ASSERT(!mlockall(MCL_CURRENT | MCL_FUTURE), "mlockall: %s",
-		    strerror(errno));
-
 	ksft_print_header();
+	require_suspend();
 	run_cases(cases, ARRAY_SIZE(cases), argv[1]);
 }
