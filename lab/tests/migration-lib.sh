@@ -47,10 +47,9 @@ assert_sampled() {
 	echo "ok: samples from $2 the migration: $samples"
 }
 
-# move_while_counting [SETTING...]: perf stat and perf record run while the guest moves from here to there.
+# move_while_counting [SETTING...]: perf stat and perf record run while the guest moves from here to there, a new QEMU.
 # Leaves what perf stat wrote in $work/stat, and in $executed the CPUIDs that it should have counted.
 move_while_counting() {
-	start_guest "$@"
 	start_job <<-END
 		perf record -q -o /tmp/samples -e pvpmu/guest-ns/ -c 5000000 -a -- sleep 1000 &
 		record=\$!

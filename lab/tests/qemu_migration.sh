@@ -7,6 +7,7 @@
 
 qemu=build/qemu/qemu-system-x86_64
 [ -x $qemu ] || fail "$qemu is missing: make check-qemu builds it"
+start_guest qemu=$qemu
 move_while_counting qemu=$qemu
 
 assert_eq "$(stat_field $cpuid_event 1)" "$executed" "CPUIDs counted"
