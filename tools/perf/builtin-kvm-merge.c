@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Builtin kvm merge command: reads what is to be merged from the command line, and
+ * tells what was merged, how it was aligned, and what was left out.
+ */
+#include "builtin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/compiler.h>
+#include <linux/ctype.h>
+#include <linux/kernel.h>
+#include <linux/zalloc.h>
+#include <subcmd/parse-options.h>
+#include "util/debug.h"
+#include "util/kvm-merge.h"
+#include "util/pv-clock.h"
+
+#define EXIT_INCOMPLETE	3
+
+struct merge_args {
+	struct kvm_merge_guest_opts	*guests;
+	size_t				nr_guests;
+	char				**texts;	/* that the guests' options point into */
+	const char			*output;
+};
+
+static int parse_pid(const char *val, struct kvm_merge_guest_opts *guest)
+{
+	u64 pid;
+
+	if (pv_clock__parse_u64(val, 10, &pid) || !pid || pid > INT_MAX) {
+		pr_err("--guest: pid=%s is no process id: give that of the VM's process on the host.\n",
+		       val);
+		return -EINVAL;
+	}
+	guest->pid = pid;
+	return 0;
+}
+
+static int parse_clock(const char *val, struct kvm_merge_clock_opts *clock)
+{
+	if (!strcmp(val, "auto")) {
+		clock->method = KVM_MERGE_CLOCK_AUTO;
+	} else if (!strcmp(val, "pv")) {
+		clock->method = KVM_MERGE_CLOCK_PV;
+	} else if (!strcmp(val, "tsc")) {
+		clock->method = KVM_MERGE_CLOCK_TSC;
+	} else {
+		pr_err("--guest: clock=%s is unknown: it can be auto, pv or tsc.\n", val);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_offset(const char *key, const char *val, s64 *offset, bool *has)
+{
+	*has = true;
+	if (!pv_clock__parse_s64(val, offset))
+		return 0;
+	pr_err("--guest: %s=%s is no number: give a decimal one, which may be negative.\n",
+	       key, val);
+	return -EINVAL;
+}
+
+/* It becomes part of the names of events. */
+static int parse_name(const char *val, struct kvm_merge_guest_opts *guest)
+{
+	size_t len = 0;
+
+	while (isalnum(val[len]) || (val[len] && strchr("_.-", val[len])))
+		len++;
+	if (!len || len > 64 || val[len]) {
+		pr_err("--guest: name=%s: a name is 1 to 64 letters, digits, '_', '.' or '-'.\n",
+		       val);
+		return -EINVAL;
+	}
+	guest->name = val;
+	return 0;
+}
+
+static int parse_key(struct kvm_merge_guest_opts *guest, const char *key, const char *val)
+{
+	struct kvm_merge_clock_opts *clock = &guest->clock;
+
+	if (val && !strcmp(key, "pid"))
+		return parse_pid(val, guest);
+	if (val && !strcmp(key, "name"))
+		return parse_name(val, guest);
+	if (val && !strcmp(key, "clock"))
+		return parse_clock(val, clock);
+	if (val && !strcmp(key, "pv-offset"))
+		return parse_offset(key, val, &clock->pv_offset, &clock->has_pv_offset);
+	if (val && !strcmp(key, "tsc-offset"))
+		return parse_offset(key, val, &clock->tsc_offset, &clock->has_tsc_offset);
+	pr_err("--guest: '%s' is unknown: there are pid=, name=, clock=, pv-offset= and tsc-offset=.\n",
+	       key);
+	return -EINVAL;
+}
+
+/* FILE,KEY=VALUE[,...], taken apart in place */
+static int parse_guest(struct kvm_merge_guest_opts *guest, char *text)
+{
+	char *part;
+
+	memset(guest, 0, sizeof(*guest));
+	guest->path = strsep(&text, ",");
+	while ((part = strsep(&text, ",")) != NULL) {
+		const char *key = strsep(&part, "=");
+		int err = parse_key(guest, key, part);
+
+		if (err)
+			return err;
+	}
+	if (!*guest->path || !guest->pid) {
+		pr_err("--guest: needs a file and the VM's process id: --guest=FILE,pid=N.\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool has_pid(const struct merge_args *args, u32 pid)
+{
+	for (size_t i = 0; i < args->nr_guests; i++) {
+		if (args->guests[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Makes room for one more guest. */
+static int grow(struct merge_args *args)
+{
+	void *guests = reallocarray(args->guests, args->nr_guests + 1, sizeof(*args->guests));
+	void *texts;
+
+	if (!guests)
+		return -ENOMEM;
+	args->guests = guests;
+	texts = reallocarray(args->texts, args->nr_guests + 1, sizeof(*args->texts));
+	if (!texts)
+		return -ENOMEM;
+	args->texts = texts;
+	return 0;
+}
+
+static int parse_guest_opt(const struct option *opt, const char *str, int unset __maybe_unused)
+{
+	struct merge_args *args = opt->value;
+	struct kvm_merge_guest_opts guest;
+	char *text = strdup(str);
+	int err = text ? parse_guest(&guest, text) ?: grow(args) : -ENOMEM;
+
+	if (!err && has_pid(args, guest.pid)) {
+		pr_err("--guest: two files are of the VM of process %u: merge one of them.\n",
+		       guest.pid);
+		err = -EINVAL;
+	}
+	if (err) {
+		free(text);
+		return err;
+	}
+	args->guests[args->nr_guests] = guest;
+	args->texts[args->nr_guests++] = text;
+	return 0;
+}
+
+static void free_args(struct merge_args *args)
+{
+	for (size_t i = 0; i < args->nr_guests; i++)
+		free(args->texts[i]);
+	zfree(&args->texts);
+	zfree(&args->guests);
+}
+
+static void print_left_out(u64 nr, const char *why)
+{
+	if (nr)
+		printf("  left out: %" PRIu64 " %s\n", nr, why);
+}
+
+static void print_stats(const struct kvm_merge_stats *stats, const struct kvm_merge_stream *stream)
+{
+	printf("  records: %" PRIu64 ", of which samples: %" PRIu64 "\n",
+	       stats->records, stats->samples);
+	printf("  lost while recording: %" PRIu64 " records, %" PRIu64 " samples\n",
+	       stats->lost, stats->lost_samples);
+	print_left_out(stats->damaged, "damaged records");
+	print_left_out(stats->nested, "records of guests of this guest");
+	print_left_out(stats->unknown, "records of a type that this perf does not know");
+	print_left_out(stats->too_large, "records that are too large for an identifier");
+	if (stream->file->cut || stream->damaged)
+		printf("  the file is cut off or damaged: its end is left out\n");
+	if (stream->late)
+		printf("  out of order in the file: %" PRIu64 " records\n", stream->late);
+}
+
+static void print_cpus(const struct kvm_merge_guest *guest)
+{
+	if (guest->host_cpu)
+		printf("  with the number of the host's CPU: %" PRIu64 " records\n",
+		       guest->host_cpu);
+	else if (verbose > 0)
+		printf("  CPU numbers are the guest's own: the host's recording does not tell\n"
+		       "  where the vCPUs ran (it needs --switch-events, and threads' names)\n");
+}
+
+static void print_result(const struct kvm_merge *merge, const char *output)
+{
+	printf("%s: host %s\n", output, merge->host.file.path);
+	print_stats(&merge->host.stats, &merge->host.stream);
+	for (size_t i = 0; i < merge->nr_guests; i++) {
+		const struct kvm_merge_guest *guest = &merge->guests[i];
+		const char *name = guest->opts.name;
+
+		printf("%s: guest %s, pid %u%s%s\n", output, guest->file.path, guest->opts.pid,
+		       name ? ", name " : "", name ?: "");
+		printf("  clock: %s, off by at most %u ns%s\n",
+		       kvm_merge_clock__name(&guest->clock), guest->clock.bound,
+		       guest->clock.method == KVM_MERGE_CLOCK_TSC ?
+		       " if the TSC offset is right and the TSC not scaled" : "");
+		print_stats(&guest->stats, &guest->stream);
+		print_cpus(guest);
+	}
+}
+
+static int run(const struct merge_args *args, const char *host)
+{
+	struct kvm_merge merge;
+	int err = kvm_merge__run(&merge, host, args->output, args->guests, args->nr_guests);
+	bool complete = kvm_merge__is_complete(&merge);
+
+	if (!err)
+		print_result(&merge, args->output);
+	kvm_merge__exit(&merge);
+	if (err)
+		return 1;
+	return complete ? 0 : EXIT_INCOMPLETE;
+}
+
+int cmd_kvm_merge(int argc, const char **argv)
+{
+	struct merge_args args = { .output = NULL };
+	const struct option options[] = {
+		OPT_CALLBACK(0, "guest", &args, "file,pid=n[,...]",
+			     "recording of a guest, and the process that is its VM",
+			     parse_guest_opt),
+		OPT_STRING('o', "output", &args.output, "file", "the merged recording"),
+		OPT_INCR('v', "verbose", &verbose, "be more verbose"),
+		OPT_END()
+	};
+	const char * const usage[] = {
+		"perf kvm merge <host file> --guest=<file>,pid=<n>[,...] [--guest=...] -o <file>",
+		NULL
+	};
+	int ret;
+
+	argc = parse_options(argc, argv, options, usage, 0);
+	if (argc != 1 || !args.nr_guests || !args.output) {
+		free_args(&args);
+		usage_with_options(usage, options);
+	}
+	ret = run(&args, argv[0]);
+	free_args(&args);
+	return ret;
+}

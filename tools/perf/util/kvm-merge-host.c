@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Passes the records of the host's recording on. Nothing in them changes, but that
+ * they get an identifier if they have none: else a reader could not tell them from
+ * the guests'.
+ */
+#include "kvm-merge.h"
+
+#include <errno.h>
+#include <linux/kernel.h>
+#include "debug.h"
+#include "event.h"
+#include "header.h"
+#include "kvm-merge-record.h"
+
+static const struct kvm_merge_attr *find_attr(struct kvm_merge_host *host,
+					      const union perf_event *event,
+					      struct kvm_merge_id **id)
+{
+	const struct kvm_merge_attr *attr;
+
+	*id = kvm_merge_ids__of_event(&host->ids, event);
+	if (!*id)
+		return NULL;
+	attr = &host->file.attrs[(*id)->attr];
+	return kvm_merge_layout__fits(&attr->layout, event) ? attr : NULL;
+}
+
+static int look_at_user_record(struct kvm_merge_host *host, const union perf_event *event)
+{
+	switch (event->header.type) {
+	case PERF_RECORD_FINISHED_ROUND:
+		return KVM_MERGE_ROUND;
+	case PERF_RECORD_AUXTRACE_INFO:
+	case PERF_RECORD_AUXTRACE:
+		pr_err("%s: has AUX area data, which cannot be merged: record the host without such\n"
+		       "events.\n", host->file.path);
+		return -ENOTSUP;
+	default:
+		host->stats.records++;
+		return kvm_merge_output__event(&host->merge->output, event, NULL) ?:
+		       KVM_MERGE_DONE;
+	}
+}
+
+static int host__look(struct kvm_merge_stream *stream, union perf_event *event, u64 *time)
+{
+	struct kvm_merge_host *host = stream->data;
+	const struct kvm_merge_attr *attr;
+	struct kvm_merge_id *id;
+	const u64 *field;
+
+	if (event->header.type >= PERF_RECORD_USER_TYPE_START)
+		return look_at_user_record(host, event);
+	if (!event->header.type || event->header.type >= PERF_RECORD_MAX) {
+		host->stats.unknown++;
+		return KVM_MERGE_DONE;
+	}
+	attr = find_attr(host, event, &id);
+	if (!attr) {
+		host->stats.damaged++;
+		return KVM_MERGE_DONE;
+	}
+	field = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
+	if (!*field)
+		return kvm_merge_host__emit(host, event) ?: KVM_MERGE_DONE;
+	*time = *field;
+	return KVM_MERGE_QUEUE;
+}
+
+static bool has_comm(const union perf_event *event)
+{
+	return event->header.size > offsetof(struct perf_record_comm, comm) &&
+	       memchr(event->comm.comm, '\0',
+		      event->header.size - offsetof(struct perf_record_comm, comm));
+}
+
+/* In both kinds of records of switches the trailer has the task that they are about. */
+static void see_switch(struct kvm_merge *merge, const struct kvm_merge_attr *attr,
+		       union perf_event *event)
+{
+	const u32 *tid = (u32 *)kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TID);
+	const u32 *cpu = (u32 *)kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_CPU);
+	bool out = event->header.misc & PERF_RECORD_MISC_SWITCH_OUT;
+
+	if (!tid || !cpu || tid[1] > INT_MAX || *cpu > INT_MAX)
+		return;
+	for (size_t i = 0; i < merge->nr_guests; i++) {
+		if (tid[0] == merge->guests[i].opts.pid)
+			kvm_merge_guest__see_switch(&merge->guests[i], tid[1], *cpu, out);
+	}
+}
+
+/* What the host's recording tells of the threads that run vCPUs. */
+static void see(struct kvm_merge *merge, const struct kvm_merge_attr *attr,
+		union perf_event *event)
+{
+	switch (event->header.type) {
+	case PERF_RECORD_COMM:
+		for (size_t i = 0; has_comm(event) && i < merge->nr_guests; i++)
+			kvm_merge_guest__see_comm(&merge->guests[i], event);
+		break;
+	case PERF_RECORD_SWITCH:
+	case PERF_RECORD_SWITCH_CPU_WIDE:
+		see_switch(merge, attr, event);
+		break;
+	default:
+		break;
+	}
+}
+
+int kvm_merge_host__emit(struct kvm_merge_host *host, union perf_event *event)
+{
+	const struct kvm_merge_attr *attr;
+	struct kvm_merge_id *id;
+	u64 ident, *time;
+	int err;
+
+	attr = find_attr(host, event, &id);
+	if (!attr)
+		return -EINVAL;		/* looked at before, so it cannot be */
+	see(host->merge, attr, event);
+	ident = id->id ?: host->ids.deflt->out[0].id;
+	err = kvm_merge_output__event(&host->merge->output, event,
+				      attr->layout.sample[KVM_MERGE_IDENT] < 0 ? &ident : NULL);
+	if (err == -E2BIG) {
+		host->stats.too_large++;
+		return 0;
+	}
+	time = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
+	if (!err)
+		kvm_merge__count(host->merge, &host->stats, event, *time);
+	return err;
+}
+
+static int check_features(const struct kvm_merge_host *host)
+{
+	if (test_bit(HEADER_AUXTRACE, host->file.features)) {
+		pr_err("%s: has AUX area data, which cannot be merged: record the host without such\n"
+		       "events.\n", host->file.path);
+		return -ENOTSUP;
+	}
+	if (test_bit(HEADER_STAT, host->file.features)) {
+		pr_err("%s: is of 'perf stat record', and has no samples to merge with.\n",
+		       host->file.path);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+/* New ids are larger than all that the host has, unless these leave no room. */
+static int init_ids(struct kvm_merge_host *host)
+{
+	struct kvm_merge_id *deflt;
+	int err = kvm_merge_ids__init(&host->ids, &host->file);
+
+	if (err)
+		return err;
+	deflt = host->ids.deflt;
+	host->merge->last_id = host->ids.entries[host->ids.nr - 1].id;
+	if (deflt->id)
+		return 0;
+	return kvm_merge_ids__add_out(&host->ids, deflt, -1, kvm_merge__new_id(host->merge));
+}
+
+int kvm_merge_host__init(struct kvm_merge_host *host, struct kvm_merge *merge, const char *path)
+{
+	int err;
+
+	host->merge = merge;
+	err = kvm_merge_file__open(&host->file, path) ?: check_features(host) ?: init_ids(host);
+	if (err)
+		return err;
+	kvm_merge_stream__init(&host->stream, &host->file);
+	host->stream.look = host__look;
+	host->stream.data = host;
+	return 0;
+}
+
+void kvm_merge_host__exit(struct kvm_merge_host *host)
+{
+	kvm_merge_stream__exit(&host->stream);
+	kvm_merge_ids__exit(&host->ids);
+	kvm_merge_file__close(&host->file);
+}

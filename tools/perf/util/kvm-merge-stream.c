@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads a perf.data file's records in large blocks and gives them in the order
+ * of their times. What perf record wrote between two of its FINISHED_ROUND marks
+ * is in no order, and only that is held in memory:
+ *
+ *   file:   [ ... | block | block | block ... ]
+ *                    ^  ^      ^ ^
+ *   heap:           entries point to the records; a block lives as long as one
+ *                   of its records waits
+ */
+#include "kvm-merge-stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/kernel.h>
+#include <linux/zalloc.h>
+#include "debug.h"
+#include "event.h"
+#include "kvm-merge-file.h"
+
+#define BLOCK_SIZE	(1024 * 1024)
+
+/* Of what one compressed record can hold: a file must not have us take any size. */
+#define MAX_PLAIN_SIZE	(64U * 1024 * 1024)
+
+struct kvm_merge_block {
+	unsigned int	refs;
+	size_t		len;
+	u64		data[];		/* so that records are aligned */
+};
+
+static struct kvm_merge_block *block__new(size_t size)
+{
+	struct kvm_merge_block *block = malloc(sizeof(*block) + size);
+
+	if (block) {
+		block->refs = 1;
+		block->len = 0;
+	}
+	return block;
+}
+
+static void block__put(struct kvm_merge_block *block)
+{
+	if (block && !--block->refs)
+		free(block);
+}
+
+static size_t window__left(const struct kvm_merge_window *window)
+{
+	return window->block ? window->block->len - window->pos : 0;
+}
+
+static void *window__data(const struct kvm_merge_window *window)
+{
+	return (char *)window->block->data + window->pos;
+}
+
+/* The header of the next record, which need not be aligned. */
+static bool window__header(const struct kvm_merge_window *window, struct perf_event_header *header)
+{
+	if (window__left(window) < sizeof(*header))
+		return false;
+	memcpy(header, window__data(window), sizeof(*header));
+	return true;
+}
+
+static bool window__has_record(const struct kvm_merge_window *window)
+{
+	struct perf_event_header header;
+
+	return window__header(window, &header) && window__left(window) >= header.size;
+}
+
+/* The rest of a record that began in the last block goes in front of the new one. */
+static void window__move_to(struct kvm_merge_window *window, struct kvm_merge_block *block)
+{
+	size_t tail = window__left(window);
+
+	if (tail)
+		memcpy(block->data, window__data(window), tail);
+	block->len += tail;
+	block__put(window->block);
+	window->block = block;
+	window->pos = 0;
+}
+
+/* NULL: there is none that could be. The window has it whole. */
+static union perf_event *window__take(struct kvm_merge_window *window)
+{
+	struct perf_event_header header;
+	size_t pos = window->pos;
+
+	if (!window__header(window, &header) || header.size < sizeof(header) ||
+	    (header.type < PERF_RECORD_USER_TYPE_START && header.size % sizeof(u64)))
+		return NULL;
+	window->pos += header.size;
+	/*
+	 * Only perf's own records have odd sizes. They do not wait to be sorted, so
+	 * what follows can go where they were.
+	 */
+	if (pos % sizeof(u64)) {
+		void *data = window->block->data;
+		size_t aligned = pos - pos % sizeof(u64);
+
+		memmove(data + aligned, data + pos, header.size);
+		pos = aligned;
+	}
+	return (void *)window->block->data + pos;
+}
+
+/* Version, type, level and ratio, then the size. */
+static u32 read_plain_size(const struct kvm_merge_file *file)
+{
+	u32 *feature = NULL, plain_size = 0;
+	size_t size;
+
+	if (kvm_merge_file__feature(file, HEADER_COMPRESSED, (void **)&feature, &size))
+		return 0;
+	if (size >= 5 * sizeof(u32))
+		plain_size = feature[4];
+	free(feature);
+	return min(plain_size, MAX_PLAIN_SIZE);
+}
+
+void kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file)
+{
+	memset(stream, 0, sizeof(*stream));
+	stream->file = file;
+	stream->offset = file->data_offset;
+	stream->end = file->data_offset + file->data_size;
+	stream->plain_size = read_plain_size(file);
+	zstd_init(&stream->zstd, 0);
+}
+
+void kvm_merge_stream__exit(struct kvm_merge_stream *stream)
+{
+	for (size_t i = 0; i < stream->nr; i++)
+		block__put(stream->heap[i].block);
+	stream->nr = 0;
+	zfree(&stream->heap);
+	block__put(stream->raw.block);
+	block__put(stream->plain.block);
+	stream->raw.block = NULL;
+	stream->plain.block = NULL;
+	zstd_fini(&stream->zstd);
+}
+
+static int read_block(struct kvm_merge_stream *stream)
+{
+	size_t tail = window__left(&stream->raw);
+	size_t size = min((u64)(BLOCK_SIZE - tail), stream->end - stream->offset);
+	struct kvm_merge_block *block = block__new(BLOCK_SIZE);
+	int err;
+
+	if (!block)
+		return -ENOMEM;
+	err = kvm_merge_file__read_at(stream->file, (char *)block->data + tail, size,
+				      stream->offset);
+	if (err) {
+		pr_err("%s: cannot be read: %s\n", stream->file->path, strerror(-err));
+		free(block);
+		return err;
+	}
+	block->len = size;
+	window__move_to(&stream->raw, block);
+	stream->offset += size;
+	return 0;
+}
+
+/* Nothing tells where a record begins but the size of the one before. */
+static void stop_at_damage(struct kvm_merge_stream *stream)
+{
+	pr_warning("%s: is %s at byte %" PRIu64 ": what follows is left out.\n",
+		   stream->file->path, stream->file->cut ? "cut off" : "damaged",
+		   stream->offset - window__left(&stream->raw));
+	stream->damaged = true;
+	stream->offset = stream->end;
+	if (stream->raw.block)
+		stream->raw.pos = stream->raw.block->len;
+	if (stream->plain.block)
+		stream->plain.pos = stream->plain.block->len;
+}
+
+/* 0 if nothing comes of it: it is damaged, or this perf cannot do it. */
+static size_t decompress(struct kvm_merge_stream *stream, union perf_event *event,
+			 void *data, size_t size)
+{
+	struct perf_record_compressed *pack = &event->pack;
+
+	return pack->header.size > sizeof(*pack) ?
+	       zstd_decompress_stream(&stream->zstd, (void *)pack + sizeof(*pack),
+				      pack->header.size - sizeof(*pack), data, size) : 0;
+}
+
+/* Its content goes on where that of the compressed record before ended. */
+static int unpack(struct kvm_merge_stream *stream, union perf_event *event)
+{
+	size_t tail = window__left(&stream->plain);
+	struct kvm_merge_block *block;
+
+	if (!stream->plain_size) {
+		pr_err("%s: is compressed, and its header does not tell how: decompress it where it was\n"
+		       "recorded, or record it without -z.\n", stream->file->path);
+		return -EINVAL;
+	}
+	block = block__new(tail + stream->plain_size);
+	if (!block)
+		return -ENOMEM;
+	block->len = decompress(stream, event, (char *)block->data + tail, stream->plain_size);
+	if (!block->len) {
+		free(block);
+		stop_at_damage(stream);
+		return 0;
+	}
+	window__move_to(&stream->plain, block);
+	return 0;
+}
+
+/* The next record of the file itself, or NULL: there is none. */
+static int next_raw(struct kvm_merge_stream *stream, union perf_event **event)
+{
+	int err;
+
+	*event = NULL;
+	if (!window__has_record(&stream->raw) && stream->offset < stream->end) {
+		err = read_block(stream);
+		if (err)
+			return err;
+	}
+	if (window__has_record(&stream->raw))
+		*event = window__take(&stream->raw);
+	if (!*event && (window__left(&stream->raw) || window__left(&stream->plain)))
+		stop_at_damage(stream);
+	return 0;
+}
+
+/* The next record in the order of the file, or NULL at the end. */
+int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **event)
+{
+	int err;
+
+	for (;;) {
+		if (window__has_record(&stream->plain)) {
+			*event = window__take(&stream->plain);
+			stream->current = stream->plain.block;
+			if (*event)
+				return 0;
+			stop_at_damage(stream);
+		}
+		err = next_raw(stream, event);
+		if (err || !*event || (*event)->header.type != PERF_RECORD_COMPRESSED) {
+			stream->current = stream->raw.block;
+			return err;
+		}
+		err = unpack(stream, *event);
+		if (err)
+			return err;
+	}
+}
+
+static bool is_before(const struct kvm_merge_entry *a, const struct kvm_merge_entry *b)
+{
+	return a->time != b->time ? a->time < b->time : a->seq < b->seq;
+}
+
+static int push(struct kvm_merge_stream *stream, const struct kvm_merge_entry *entry)
+{
+	struct kvm_merge_entry *heap = stream->heap;
+	size_t i = stream->nr;
+
+	if (stream->nr == stream->alloc) {
+		size_t alloc = stream->alloc ? 2 * stream->alloc : 1024;
+
+		heap = reallocarray(heap, alloc, sizeof(*heap));
+		if (!heap)
+			return -ENOMEM;
+		stream->heap = heap;
+		stream->alloc = alloc;
+	}
+	for (; i && is_before(entry, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = *entry;
+	stream->nr++;
+	return 0;
+}
+
+static void remove_first(struct kvm_merge_stream *stream)
+{
+	struct kvm_merge_entry *heap = stream->heap, *last = &heap[--stream->nr];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < stream->nr) {
+		if (child + 1 < stream->nr && is_before(&heap[child + 1], &heap[child]))
+			child++;
+		if (!is_before(&heap[child], last))
+			break;
+		heap[i] = heap[child];
+		i = child;
+	}
+	heap[i] = *last;
+}
+
+static int queue(struct kvm_merge_stream *stream, union perf_event *event, u64 time)
+{
+	struct kvm_merge_entry entry = {
+		.time	= time,
+		.seq	= stream->seq++,
+		.event	= event,
+		.block	= stream->current,
+	};
+	int err = push(stream, &entry);
+
+	if (err)
+		return err;
+	stream->current->refs++;
+	stream->max_time = max(stream->max_time, time);
+	if (time < stream->flush)
+		stream->late++;
+	return 0;
+}
+
+static void end_round(struct kvm_merge_stream *stream)
+{
+	stream->flush = stream->next_flush;
+	stream->next_flush = stream->max_time;
+}
+
+/* Reads until it is certain which record comes next. */
+int kvm_merge_stream__fill(struct kvm_merge_stream *stream)
+{
+	union perf_event *event;
+	u64 time;
+	int err;
+
+	while (!stream->eof && (!stream->nr || stream->heap[0].time > stream->flush)) {
+		err = kvm_merge_stream__next(stream, &event);
+		if (err)
+			return err;
+		if (!event) {
+			stream->eof = true;
+			break;
+		}
+		err = stream->look(stream, event, &time);
+		if (err == KVM_MERGE_QUEUE)
+			err = queue(stream, event, time);
+		else if (err == KVM_MERGE_ROUND)
+			end_round(stream);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Takes the first record; the caller puts it when it is done with it. */
+int kvm_merge_stream__pop(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
+{
+	if (!stream->nr)
+		return -ENODATA;
+	*entry = stream->heap[0];
+	remove_first(stream);
+	return 0;
+}
+
+void kvm_merge_stream__put(struct kvm_merge_entry *entry)
+{
+	block__put(entry->block);
+	entry->block = NULL;
+}

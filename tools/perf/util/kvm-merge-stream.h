@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The records of one perf.data file in the order of their times. */
+#ifndef __PERF_KVM_MERGE_STREAM_H
+#define __PERF_KVM_MERGE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+#include "compress.h"
+
+struct kvm_merge_file;
+struct kvm_merge_block;
+union perf_event;
+
+/* What is to become of a record that was read. */
+enum kvm_merge_verdict {
+	KVM_MERGE_QUEUE,	/* it has a time, by which it is sorted */
+	KVM_MERGE_DONE,		/* it was handled */
+	KVM_MERGE_ROUND,	/* nothing older than the round before can follow */
+};
+
+/* A piece of the records, and where in it the next one begins. */
+struct kvm_merge_window {
+	struct kvm_merge_block	*block;
+	size_t			pos;
+};
+
+struct kvm_merge_entry {
+	u64			time;
+	u64			seq;
+	union perf_event	*event;
+	struct kvm_merge_block	*block;
+};
+
+struct kvm_merge_stream {
+	const struct kvm_merge_file *file;
+	/* Looks at a record before it is sorted: a verdict, or an error */
+	int			(*look)(struct kvm_merge_stream *stream, union perf_event *event,
+					u64 *time);
+	void			*data;		/* the owner's */
+	struct kvm_merge_window	raw;		/* of the file */
+	struct kvm_merge_window	plain;		/* of what was compressed there */
+	struct kvm_merge_block	*current;	/* that the last record is in */
+	struct zstd_data	zstd;
+	u32			plain_size;	/* of a compressed record at most */
+	u64			offset;		/* in the file, of what comes after the window */
+	u64			end;
+	struct kvm_merge_entry	*heap;
+	size_t			nr;
+	size_t			alloc;
+	u64			seq;
+	u64			max_time;
+	u64			next_flush;
+	u64			flush;		/* up to here the order is final */
+	u64			late;		/* records that came after their round */
+	bool			damaged;	/* it ends before the file does */
+	bool			eof;
+};
+
+void kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file);
+void kvm_merge_stream__exit(struct kvm_merge_stream *stream);
+int kvm_merge_stream__fill(struct kvm_merge_stream *stream);
+int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **event);
+int kvm_merge_stream__pop(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry);
+void kvm_merge_stream__put(struct kvm_merge_entry *entry);
+
+/* After a fill, what comes next; false at the end. */
+static inline bool kvm_merge_stream__peek(const struct kvm_merge_stream *stream, u64 *time)
+{
+	if (!stream->nr)
+		return false;
+	*time = stream->heap[0].time;
+	return true;
+}
+
+/* How much of the file has been read. */
+static inline u64 kvm_merge_stream__left(const struct kvm_merge_stream *stream)
+{
+	return stream->end - stream->offset;
+}
+
+#endif /* __PERF_KVM_MERGE_STREAM_H */
