@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Runs perf record for a session of the agent: this very program, with an own
+ * process group, an environment that is always the same, and its output in pipes.
+ */
+#include "kvm-agent-child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <linux/compiler.h>
+#include <linux/kernel.h>
+#include <linux/time64.h>
+#include "kvm-channel.h"
+
+#define PIPE_SIZE	(1 << 20)
+
+void kvm_agent_child__init(struct kvm_agent_child *child)
+{
+	memset(child, 0, sizeof(*child));
+	child->out = -1;
+	child->err = -1;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* perf must not take options from files and variables that the host does not know. */
+static void __noreturn run(pid_t parent, int out, int err, const char **argv)
+{
+	static const char * const env[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C", "PERF_CONFIG=/dev/null", NULL,
+	};
+	int null = open("/dev/null", O_RDONLY);
+	sigset_t none;
+
+	setpgid(0, 0);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A session that is killed takes perf with it, also if it was before this line. */
+	if (null < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent ||
+	    dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+		_exit(126);
+	execve("/proc/self/exe", (char **)argv, (char **)env);
+	_exit(127);
+}
+
+static int set_pipe(int fd)
+{
+	/* Only larger is better, and a user may be at the limit. */
+	fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+	return fcntl(fd, F_SETFL, O_NONBLOCK) ? -errno : 0;
+}
+
+static int fork_child(struct kvm_agent_child *child, int out, int err, const char **argv)
+{
+	pid_t parent = getpid();
+
+	child->pid = fork();
+	if (child->pid < 0) {
+		child->pid = 0;
+		return -errno;
+	}
+	if (!child->pid)
+		run(parent, out, err, argv);
+	/* In both processes, so that it is so for both from here on. */
+	setpgid(child->pid, child->pid);
+	return 0;
+}
+
+int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
+{
+	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, ret = 0;
+
+	kvm_agent_child__init(child);
+	if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
+		ret = -errno;
+	if (!ret)
+		ret = set_pipe(out[0]) ?: set_pipe(err[0]) ?:
+		      fork_child(child, out[1], err[1], argv);
+	close_fd(&out[1]);
+	close_fd(&err[1]);
+	child->out = out[0];
+	child->err = err[0];
+	if (ret) {
+		close_fd(&child->out);
+		close_fd(&child->err);
+	}
+	return ret;
+}
+
+/* perf ends its recording in order, and writes what is left in its rings. */
+void kvm_agent_child__interrupt(struct kvm_agent_child *child)
+{
+	if (child->pid)
+		kill(child->pid, SIGINT);
+}
+
+/* With all that it started. */
+void kvm_agent_child__kill(struct kvm_agent_child *child)
+{
+	if (child->pid)
+		kill(-child->pid, SIGKILL);
+	child->killed = true;
+}
+
+void kvm_agent_child__close_out(struct kvm_agent_child *child)
+{
+	close_fd(&child->out);
+}
+
+static void keep(struct kvm_agent_child *child, const char *text, size_t len)
+{
+	size_t drop = 0;
+
+	if (child->len + len > sizeof(child->messages))
+		drop = child->len + len - sizeof(child->messages);
+	memmove(child->messages, child->messages + drop, child->len - drop);
+	memcpy(child->messages + child->len - drop, text, len);
+	child->len += len - drop;
+}
+
+void kvm_agent_child__read_messages(struct kvm_agent_child *child)
+{
+	char text[512];
+	ssize_t n;
+
+	if (child->err < 0)
+		return;
+	n = read(child->err, text, sizeof(text));
+	if (n > 0)
+		keep(child, text, n);
+	else if (!n || (errno != EAGAIN && errno != EINTR))
+		close_fd(&child->err);
+}
+
+/*
+ * Returns whether it has ended. What it left running is killed while its pid,
+ * and so the number of the group, is still taken.
+ */
+bool kvm_agent_child__reap(struct kvm_agent_child *child, int *status)
+{
+	siginfo_t info = { .si_pid = 0 };
+	int ret = waitid(P_PID, child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+
+	if (ret ? errno == EINTR : !info.si_pid)
+		return false;
+	kill(-child->pid, SIGKILL);
+	ret = waitpid(child->pid, &info.si_status, 0);
+	child->pid = 0;
+	*status = ret < 0 ? 255 : WIFSIGNALED(info.si_status) ? 128 + WTERMSIG(info.si_status) :
+				  WEXITSTATUS(info.si_status);
+	return true;
+}
+
+static void nap(void)
+{
+	const struct timespec ts = { .tv_nsec = 10 * NSEC_PER_MSEC };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Reads on without use for it, as perf would otherwise wait for room in the pipe. */
+static bool drain_and_reap(struct kvm_agent_child *child, u64 deadline)
+{
+	char waste[4096];
+	int status;
+
+	while (!kvm_agent_child__reap(child, &status)) {
+		while (child->out >= 0 && kvm_channel__now() < deadline &&
+		       read(child->out, waste, sizeof(waste)) > 0)
+			;
+		if (kvm_channel__now() > deadline)
+			return false;
+		nap();
+	}
+	return true;
+}
+
+/* Ends whatever there is, within seconds. */
+void kvm_agent_child__destroy(struct kvm_agent_child *child)
+{
+	const u64 limit = KVM_AGENT_KILL_AFTER * NSEC_PER_SEC;
+
+	if (child->pid) {
+		kill(child->pid, SIGTERM);
+		if (!drain_and_reap(child, kvm_channel__now() + limit)) {
+			kvm_agent_child__kill(child);
+			drain_and_reap(child, kvm_channel__now() + limit);
+		}
+	}
+	close_fd(&child->out);
+	close_fd(&child->err);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The host's side of the agent's protocol. */
+#ifndef __PERF_KVM_AGENT_CLIENT_H
+#define __PERF_KVM_AGENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+#include "kvm-agent-clock.h"
+#include "kvm-agent-stream.h"
+#include "kvm-channel.h"
+
+/* The guest's clock is the host's + offset, wrong by up to bound, near the host's time at. */
+struct kvm_agent_reading {
+	u32	clock;
+	u64	at;		/* ns, on the host's clock of that name */
+	s64	offset;		/* ns */
+	u64	bound;		/* ns */
+};
+
+/* What the guest says of itself: cleaned text, and never more than that. */
+struct kvm_agent_caps {
+	char	release[128];
+	char	machine[32];
+	char	perf[64];
+	char	perf_pv_clock[320];
+	char	perf_pv_clock_host[96];
+	char	clocks[128];
+	u32	nr_cpus;	/* 0: not known */
+};
+
+struct kvm_agent_summary {
+	struct kvm_agent_stream	counted;	/* by us, from the bytes that came */
+	u64			bytes;		/* by the agent, as all below */
+	u64			samples;
+	u64			lost;
+	u64			lost_samples;
+	u64			throttled;
+	u32			status;
+	u32			flags;
+	bool			complete;	/* all has come, and the counts agree */
+	char			messages[2049];
+};
+
+struct kvm_agent_client_ops {
+	/* A piece of the pipe format. What is not 0 gives up the session. */
+	int	(*data)(void *priv, const void *data, size_t len);
+	/* A reading of the clock that was made to keep the session alive; may be NULL. */
+	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
+};
+
+enum kvm_agent_client_state {
+	KVM_AGENT_CLIENT_NEW,
+	KVM_AGENT_CLIENT_READY,
+	KVM_AGENT_CLIENT_RECORDING,
+	KVM_AGENT_CLIENT_DEAD,
+};
+
+struct kvm_agent_client {
+	struct kvm_channel			*channel;
+	const struct kvm_agent_client_ops	*ops;
+	void					*priv;
+	enum kvm_agent_client_state		 state;
+	struct kvm_agent_error			 error;		/* of what failed last */
+	u16					 version;
+	u32					 last_id;
+
+	struct kvm_agent_clocks			 clocks;
+	u32					 clock;		/* of the probe in flight */
+	u32					 probe_id;	/* 0: there is none */
+	u64					 probe_sent;	/* on that clock */
+	u32					 keep_clock;	/* for probes that keep alive */
+	u64					 last_sent;	/* ns, monotonic */
+	u64					 last_received;
+
+	u32					 start_id;
+	u64					 max_bytes;
+	struct kvm_agent_stream			 stream;
+	struct kvm_agent_summary		 summary;
+};
+
+struct kvm_agent_client *kvm_agent_client__new(int fd, const struct kvm_agent_client_ops *ops,
+					       void *priv);
+struct kvm_agent_client *kvm_agent_client__connect(const char *address,
+						   const struct kvm_agent_client_ops *ops,
+						   void *priv, struct kvm_agent_error *error);
+void kvm_agent_client__delete(struct kvm_agent_client *client);
+
+int kvm_agent_client__hello(struct kvm_agent_client *client, u16 min, u16 max);
+int kvm_agent_client__get_caps(struct kvm_agent_client *client, struct kvm_agent_caps *caps);
+int kvm_agent_client__probe(struct kvm_agent_client *client, u32 clock, unsigned int count,
+			    struct kvm_agent_reading *best);
+
+int kvm_agent_client__start(struct kvm_agent_client *client, const char * const *options,
+			    size_t nr_options, u64 max_bytes);
+int kvm_agent_client__poll(struct kvm_agent_client *client, unsigned int timeout_ms);
+int kvm_agent_client__stop(struct kvm_agent_client *client);
+int kvm_agent_client__finish(struct kvm_agent_client *client, unsigned int timeout_s);
+
+void kvm_agent_caps__parse(struct kvm_agent_caps *caps, const void *text, size_t len);
+
+#endif /* __PERF_KVM_AGENT_CLIENT_H */

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A session of perf kvm agent: answers a host's requests in the order that the
+ * protocol has, and forwards what perf record writes, one frame at a time. One
+ * thread and one poll(): nothing here waits for the host and not for the clock.
+ */
+#include "kvm-agent-session.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/utsname.h>
+#include <linux/compiler.h>
+#include <linux/kernel.h>
+#include <linux/time64.h>
+#include <linux/zalloc.h>
+#include <api/fs/fs.h>
+#include "kvm-agent-child.h"
+#include "kvm-agent-clock.h"
+#include "kvm-agent-options.h"
+#include "kvm-agent-policy.h"
+#include "kvm-agent-stream.h"
+#include "header.h"
+#include "kvm-channel.h"
+
+#define POLL_MS		200	/* how late a signal or a deadline may be seen */
+#define THROTTLE_MS	10
+#define EXIT_TIMEOUT	5	/* s, from the end of the output */
+
+enum session_state {
+	SESSION_NEW,
+	SESSION_READY,
+	SESSION_RECORDING,
+	SESSION_STOPPING,
+	SESSION_ENDED,
+};
+
+struct kvm_agent_session {
+	struct kvm_channel		*channel;
+	const struct kvm_agent_policy	*policy;
+	enum session_state		 state;
+	struct kvm_agent_error		 end;		/* why it ended */
+	u64				 since;		/* ns, as all times here */
+	u64				 last_frame;
+	u64				 last_progress;
+	struct kvm_agent_clocks		 clocks;
+
+	/* the recording */
+	struct kvm_agent_child		 child;
+	struct kvm_agent_stream		 stream;
+	u32				 start_id;
+	u64				 out_ended;	/* 0: not yet */
+	u64				 tokens;	/* bytes that the bandwidth allows now */
+	u64				 refilled;
+
+	/* for the log */
+	u64				 recordings;
+	u64				 bytes;
+	u64				 lost;
+};
+
+/* Never silent: what ends a session is told to the host, if it still listens, and logged. */
+static void end_session(struct kvm_agent_session *session)
+{
+	const struct kvm_agent_error *end = &session->end;
+	const struct kvm_frame_error fixed = {
+		.code	= htole32(end->code),
+		.fatal	= htole32(1),
+	};
+
+	session->state = SESSION_ENDED;
+	if (end->code)
+		kvm_channel__put(session->channel, KVM_FRAME_ERROR, 0, &fixed, sizeof(fixed),
+				 end->text, strlen(end->text));
+}
+
+static void put(struct kvm_agent_session *session, u16 type, u32 id, const void *fixed,
+		size_t fixed_len, const void *var, size_t var_len)
+{
+	if (!kvm_channel__put(session->channel, type, id, fixed, fixed_len, var, var_len))
+		return;
+	kvm_agent_error__set(&session->end, KVM_AGENT_E_FAILED, true, "no room for a reply");
+	end_session(session);
+}
+
+static void put_error(struct kvm_agent_session *session, u32 id,
+		      const struct kvm_agent_error *error)
+{
+	const struct kvm_frame_error fixed = {
+		.code	= htole32(error->code),
+		.fatal	= htole32(error->fatal),
+	};
+
+	put(session, KVM_FRAME_ERROR, id, &fixed, sizeof(fixed), error->text, strlen(error->text));
+}
+
+/* Requests */
+
+static void handle_hello(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	struct kvm_frame_welcome welcome = { .magic = htole32(KVM_AGENT_MAGIC) };
+	struct kvm_frame_hello hello;
+	u16 min, max;
+
+	kvm_frame__get_fixed(frame, &hello, sizeof(hello));
+	min = le16toh(hello.min);
+	max = le16toh(hello.max);
+	if (le32toh(hello.magic) != KVM_AGENT_MAGIC || min > max) {
+		kvm_agent_error__set(&session->end, KVM_AGENT_E_PROTOCOL, true,
+				     "this is no HELLO of perf's");
+		end_session(session);
+		return;
+	}
+	if (min > KVM_AGENT_VERSION_MAX || max < KVM_AGENT_VERSION_MIN) {
+		kvm_agent_error__set(&session->end, KVM_AGENT_E_VERSION, true,
+				     "the agent speaks versions %d to %d of the protocol, the host %u to %u: update the %s",
+				     KVM_AGENT_VERSION_MIN, KVM_AGENT_VERSION_MAX, min, max,
+				     min > KVM_AGENT_VERSION_MAX ? "agent" : "host's perf");
+		end_session(session);
+		return;
+	}
+	welcome.version = htole16(min_t(u16, max, KVM_AGENT_VERSION_MAX));
+	put(session, KVM_FRAME_WELCOME, frame->id, &welcome, sizeof(welcome), NULL, 0);
+	session->state = SESSION_READY;
+}
+
+static void print_sysctl(FILE *fp, const char *name)
+{
+	char path[64], *text;
+	size_t len;
+
+	scnprintf(path, sizeof(path), "sys/kernel/%s", name);
+	if (procfs__read_str(path, &text, &len))
+		return;
+	fprintf(fp, "%s %.*s\n", name, (int)strcspn(text, "\n"), text);
+	free(text);
+}
+
+static void print_caps(struct kvm_agent_session *session, FILE *fp)
+{
+	struct utsname uts;
+	u64 ns;
+
+	if (!uname(&uts))
+		fprintf(fp, "release %s\nmachine %s\n", uts.release, uts.machine);
+	fprintf(fp, "cpus %ld\nperf %s\n", sysconf(_SC_NPROCESSORS_ONLN), perf_version_string);
+	print_sysctl(fp, "perf_pv_clock");
+	print_sysctl(fp, "perf_pv_clock_host");
+	fprintf(fp, "clocks");
+	for (u32 clock = 0; clock < KVM_AGENT_NR_CLOCKS; clock++) {
+		if (!kvm_agent_clocks__read(&session->clocks, clock, &ns))
+			fprintf(fp, " %s", kvm_agent_clocks__name(clock));
+	}
+	fprintf(fp, "\n");
+	kvm_agent_policy__print(session->policy, "policy ", fp);
+}
+
+/* Whole lines only: a very long policy may not fit. */
+static size_t fit_lines(const char *text, size_t len)
+{
+	len = min_t(size_t, len, KVM_FRAME_TEXT_MAX);
+	while (len && text[len - 1] != '\n')
+		len--;
+	return len;
+}
+
+static void handle_get_caps(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *fp = open_memstream(&text, &len);
+
+	if (fp) {
+		print_caps(session, fp);
+		fclose(fp);
+	}
+	put(session, KVM_FRAME_CAPS, frame->id, NULL, 0, text, text ? fit_lines(text, len) : 0);
+	free(text);
+}
+
+static void handle_probe(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	struct kvm_frame_probe_reply reply;
+	struct kvm_agent_error error;
+	struct kvm_frame_probe probe;
+	u64 ns;
+	int err;
+
+	kvm_frame__get_fixed(frame, &probe, sizeof(probe));
+	err = kvm_agent_clocks__read(&session->clocks, le32toh(probe.clock), &ns);
+	if (err) {
+		kvm_agent_error__set(&error, KVM_AGENT_E_FAILED, false,
+				     "clock %u of the guest cannot be read: %s",
+				     le32toh(probe.clock), strerror(-err));
+		put_error(session, frame->id, &error);
+		return;
+	}
+	memset(&reply, 0, sizeof(reply));
+	reply.clock = probe.clock;
+	reply.time = htole64(ns);
+	put(session, KVM_FRAME_PROBE_REPLY, frame->id, &reply, sizeof(reply), NULL, 0);
+}
+
+static void begin_recording(struct kvm_agent_session *session, u32 id)
+{
+	kvm_agent_stream__init(&session->stream);
+	session->start_id = id;
+	session->out_ended = 0;
+	session->tokens = 0;
+	session->refilled = kvm_channel__now();
+	session->recordings++;
+	session->state = SESSION_RECORDING;
+	put(session, KVM_FRAME_STARTED, id, NULL, 0, NULL, 0);
+}
+
+static void handle_start(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	struct kvm_agent_error error = { .code = 0 };
+	struct kvm_agent_options opts;
+	struct kvm_frame_start start;
+	long nr_cpus = sysconf(_SC_NPROCESSORS_CONF);
+	int err;
+
+	kvm_frame__get_fixed(frame, &start, sizeof(start));
+	if (start.flags)
+		err = kvm_agent_error__set(&error, KVM_AGENT_E_REFUSED, false,
+					   "START has flags that the agent does not know");
+	else
+		err = kvm_agent_options__init(&opts, session->policy, max(nr_cpus, 1L),
+					      frame->var, frame->var_len, &error);
+	if (!err) {
+		err = kvm_agent_child__start(&session->child, opts.argv);
+		kvm_agent_options__exit(&opts);
+		if (err)
+			kvm_agent_error__set(&error, KVM_AGENT_E_FAILED, false,
+					     "perf record cannot be started: %s", strerror(-err));
+	}
+	if (err)
+		put_error(session, frame->id, &error);
+	else
+		begin_recording(session, frame->id);
+}
+
+static void handle_stop(struct kvm_agent_session *session,
+			const struct kvm_frame *frame __maybe_unused)
+{
+	if (session->state != SESSION_RECORDING)
+		return;
+	kvm_agent_child__interrupt(&session->child);
+	session->state = SESSION_STOPPING;
+}
+
+static void handle_bye(struct kvm_agent_session *session,
+		       const struct kvm_frame *frame __maybe_unused)
+{
+	kvm_agent_error__set(&session->end, 0, false, "the host said BYE");
+	end_session(session);
+}
+
+#define IN(state)	(1U << SESSION_##state)
+
+static const struct request {
+	u16	type;
+	u32	states;
+	void	(*handle)(struct kvm_agent_session *session, const struct kvm_frame *frame);
+} requests[] = {
+	{ KVM_FRAME_HELLO,	IN(NEW), handle_hello },
+	{ KVM_FRAME_GET_CAPS,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_get_caps },
+	{ KVM_FRAME_PROBE,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_probe },
+	{ KVM_FRAME_START,	IN(READY), handle_start },
+	{ KVM_FRAME_STOP,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_stop },
+	{ KVM_FRAME_BYE,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_bye },
+};
+
+static void handle(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		if (requests[i].type != frame->type ||
+		    !(requests[i].states & (1U << session->state)))
+			continue;
+		session->last_frame = kvm_channel__now();
+		requests[i].handle(session, frame);
+		return;
+	}
+	kvm_agent_error__set(&session->end, KVM_AGENT_E_ORDER, true, "%s is not allowed now",
+			     kvm_frame__name(frame->type));
+	end_session(session);
+}
+
+static void lose_peer(struct kvm_agent_session *session, int err)
+{
+	kvm_agent_error__set(&session->end, 0, true, "the connection was lost%s%s",
+			     err == -EPIPE ? "" : ": ", err == -EPIPE ? "" : strerror(-err));
+	end_session(session);
+}
+
+static void handle_frames(struct kvm_agent_session *session)
+{
+	while (session->state != SESSION_ENDED && kvm_channel__has_room(session->channel)) {
+		struct kvm_frame frame;
+		int ret = kvm_channel__next(session->channel, &frame, &session->end);
+
+		if (ret < 0)
+			end_session(session);
+		if (ret <= 0)
+			return;
+		handle(session, &frame);
+	}
+}
+
+/* The recording */
+
+/* So many bytes may be sent now; a tenth of a second can be saved up. */
+static size_t allowance(struct kvm_agent_session *session)
+{
+	const u64 rate = session->policy->bandwidth;
+	const u64 now = kvm_channel__now();
+	const u64 gained = (double)rate * (now - session->refilled) / NSEC_PER_SEC;
+
+	if (!rate)
+		return KVM_FRAME_DATA_MAX;
+	/* Not for less than a byte, or a low rate would never have one. */
+	if (gained)
+		session->refilled = now;
+	session->tokens = min(session->tokens + gained, max_t(u64, rate / 10, 512));
+	return min_t(u64, session->tokens, KVM_FRAME_DATA_MAX);
+}
+
+static void end_output(struct kvm_agent_session *session)
+{
+	kvm_agent_child__close_out(&session->child);
+	session->out_ended = kvm_channel__now();
+}
+
+/* Only when the last frame has gone: the agent stores nothing, perf's pipe and rings do. */
+static void forward(struct kvm_agent_session *session)
+{
+	size_t max = allowance(session);
+	const u8 *data;
+	ssize_t n;
+
+	if (!max)
+		return;
+	n = kvm_channel__put_data(session->channel, session->start_id, session->stream.bytes,
+				  session->child.out, max, &data);
+	if (n > 0) {
+		kvm_agent_stream__feed(&session->stream, data, n);
+		session->bytes += n;
+		if (session->policy->bandwidth)
+			session->tokens -= n;
+	} else if (!n || (n != -EAGAIN && n != -EINTR)) {
+		end_output(session);
+	}
+}
+
+static void put_summary(struct kvm_agent_session *session, int status)
+{
+	const struct kvm_agent_stream *stream = &session->stream;
+	const struct kvm_agent_child *child = &session->child;
+	u32 flags = (kvm_agent_stream__is_torn(stream) ? KVM_SUMMARY_TORN : 0) |
+		    (child->killed ? KVM_SUMMARY_KILLED : 0);
+	const struct kvm_frame_summary summary = {
+		.bytes		= htole64(stream->bytes),
+		.sent		= htole64(stream->bytes),
+		.samples	= htole64(stream->samples),
+		.lost		= htole64(stream->lost),
+		.lost_samples	= htole64(stream->lost_samples),
+		.throttled	= htole64(stream->throttled),
+		.status		= htole32(status),
+		.flags		= htole32(flags),
+	};
+
+	put(session, KVM_FRAME_SUMMARY, session->start_id, &summary, sizeof(summary),
+	    child->messages, child->len);
+	session->lost += stream->lost;
+}
+
+/* perf has closed its output: it ends soon, or is made to. */
+static void finish_recording(struct kvm_agent_session *session)
+{
+	const u64 limit = EXIT_TIMEOUT * NSEC_PER_SEC;
+	int status;
+
+	if (!kvm_channel__has_room(session->channel))
+		return;
+	if (!kvm_agent_child__reap(&session->child, &status)) {
+		if (kvm_channel__now() - session->out_ended > limit)
+			kvm_agent_child__kill(&session->child);
+		return;
+	}
+	kvm_agent_child__read_messages(&session->child);
+	/* perf record ends itself by the signal that it was sent, after all was written. */
+	if (session->state == SESSION_STOPPING && status == 128 + SIGINT)
+		status = 0;
+	put_summary(session, status);
+	kvm_agent_child__destroy(&session->child);
+	if (session->state != SESSION_ENDED)
+		session->state = SESSION_READY;
+}
+
+static bool is_recording(const struct kvm_agent_session *session)
+{
+	return session->state == SESSION_RECORDING || session->state == SESSION_STOPPING;
+}
+
+static void advance_recording(struct kvm_agent_session *session)
+{
+	if (!is_recording(session))
+		return;
+	kvm_agent_child__read_messages(&session->child);
+	if (session->child.out >= 0 && !kvm_channel__pending(session->channel))
+		forward(session);
+	if (session->child.out < 0)
+		finish_recording(session);
+}
+
+/* The loop */
+
+static void flush(struct kvm_agent_session *session)
+{
+	size_t pending = kvm_channel__pending(session->channel);
+	int err = kvm_channel__flush(session->channel);
+
+	if (!pending || kvm_channel__pending(session->channel) < pending)
+		session->last_progress = kvm_channel__now();
+	if (err && err != -EAGAIN && session->state != SESSION_ENDED)
+		lose_peer(session, err);
+}
+
+static void time_out(struct kvm_agent_session *session, const char *what, u64 seconds)
+{
+	kvm_agent_error__set(&session->end, KVM_AGENT_E_TIMEOUT, true, "%s in %" PRIu64 " seconds",
+			     what, seconds);
+	end_session(session);
+}
+
+static void check_deadlines(struct kvm_agent_session *session)
+{
+	const struct kvm_agent_policy *policy = session->policy;
+	const u64 now = kvm_channel__now();
+
+	if (session->state == SESSION_NEW &&
+	    now - session->since > KVM_AGENT_HELLO_TIMEOUT * NSEC_PER_SEC)
+		time_out(session, "the host did not say HELLO", KVM_AGENT_HELLO_TIMEOUT);
+	else if (now - session->last_progress > policy->stall_timeout * NSEC_PER_SEC)
+		time_out(session, "stall-timeout: the host took nothing", policy->stall_timeout);
+	else if (now - session->last_frame > policy->idle_timeout * NSEC_PER_SEC)
+		time_out(session, "idle-timeout: the host sent nothing", policy->idle_timeout);
+}
+
+static void wait_for_work(struct kvm_agent_session *session)
+{
+	struct kvm_channel *channel = session->channel;
+	const bool pending = kvm_channel__pending(channel);
+	const bool output = is_recording(session) && session->child.out >= 0 && !pending;
+	const bool throttled = output && !allowance(session);
+	const bool exiting = is_recording(session) && session->child.out < 0;
+	struct pollfd fds[] = {
+		{ channel->fd, (kvm_channel__has_room(channel) ? POLLIN : 0) |
+			       (pending ? POLLOUT : 0), 0 },
+		{ output && !throttled ? session->child.out : -1, POLLIN, 0 },
+		{ is_recording(session) ? session->child.err : -1, POLLIN, 0 },
+	};
+	int err = 0;
+
+	poll(fds, ARRAY_SIZE(fds), throttled || exiting ? THROTTLE_MS : POLL_MS);
+	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+		err = kvm_channel__has_room(channel) ? kvm_channel__fill(channel) : 0;
+	if (err && err != -EAGAIN)
+		lose_peer(session, err);
+}
+
+static void run(struct kvm_agent_session *session, const volatile sig_atomic_t *done)
+{
+	while (session->state != SESSION_ENDED) {
+		if (*done) {
+			kvm_agent_error__set(&session->end, KVM_AGENT_E_FAILED, true,
+					     "the agent was told to end");
+			end_session(session);
+			break;
+		}
+		wait_for_work(session);
+		if (session->state != SESSION_ENDED)
+			handle_frames(session);
+		advance_recording(session);
+		flush(session);
+		if (session->state != SESSION_ENDED)
+			check_deadlines(session);
+	}
+	kvm_channel__flush_until(session->channel, kvm_channel__now() + NSEC_PER_SEC);
+}
+
+static void log_session(const struct kvm_agent_session *session, const char *peer)
+{
+	const u64 ms = (kvm_channel__now() - session->since) / NSEC_PER_MSEC;
+
+	fprintf(stderr,
+		"perf kvm agent: session %d with %s: %" PRIu64 ".%03" PRIu64 " s, %" PRIu64
+		" recordings, %" PRIu64 " bytes, %" PRIu64 " records lost; %s\n", getpid(), peer,
+		ms / MSEC_PER_SEC, ms % MSEC_PER_SEC, session->recordings, session->bytes,
+		session->lost, session->end.text);
+}
+
+static void init_session(struct kvm_agent_session *session, const struct kvm_agent_policy *policy)
+{
+	session->policy = policy;
+	session->since = kvm_channel__now();
+	session->last_frame = session->since;
+	session->last_progress = session->since;
+	kvm_agent_clocks__init(&session->clocks);
+	kvm_agent_child__init(&session->child);
+}
+
+/* Takes the descriptor over. Returns when the session has ended and nothing of it is left. */
+int kvm_agent_session__run(int fd, const struct kvm_agent_policy *policy, const char *peer,
+			   const volatile sig_atomic_t *done)
+{
+	struct kvm_agent_session *session = zalloc(sizeof(*session));
+
+	if (!session) {
+		close(fd);
+		return -ENOMEM;
+	}
+	init_session(session, policy);
+	session->channel = kvm_channel__new(fd, KVM_FRAME_FROM_HOST);
+	if (!session->channel) {
+		free(session);
+		return -ENOMEM;
+	}
+	run(session, done);
+	if (session->child.pid)
+		session->lost += session->stream.lost;
+	kvm_agent_child__destroy(&session->child);
+	kvm_channel__delete(session->channel);
+	kvm_agent_clocks__exit(&session->clocks);
+	log_session(session, peer);
+	free(session);
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One session of the agent with its host. */
+#ifndef __PERF_KVM_AGENT_SESSION_H
+#define __PERF_KVM_AGENT_SESSION_H
+
+#include <signal.h>
+
+struct kvm_agent_policy;
+
+int kvm_agent_session__run(int fd, const struct kvm_agent_policy *policy, const char *peer,
+			   const volatile sig_atomic_t *done);
+
+#endif /* __PERF_KVM_AGENT_SESSION_H */
