@@ -20,7 +20,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image lab-modules shell-host shell-guest demo check check-qemu \
-        check-stock check-debug bench qemu stock-selftests stock-kernel compare-stock series refresh lint \
+        check-stock check-debug bench qemu base-perf stock-selftests stock-kernel compare-stock series refresh lint \
         unit-tests perf-tests variants sparse hook-budget clock-check clean
 
 help: ## show this list
@@ -49,14 +49,20 @@ perf: tree ## build perf
 install-perf: perf ## install perf under DESTDIR/prefix
 	@$(LOCKED) perf env PATH="/usr/bin:$$PATH" $(PERF_BUILD) DESTDIR=$(DESTDIR) install
 
-# perf's own tests: ours must pass whatever the unpatched perf passes here. What
-# that one gave is kept in the record, so it is built and run only once.
-PERF_TESTS_RECORD = build/perf-tests-of-base.json
+# The unpatched perf: what it makes of a merged recording, and of its own tests.
+base-perf: ## build the unpatched perf, to compare with
+	@$(LOCKED) base-perf $(MAKE) --no-print-directory build/base-perf/perf
 
-$(PERF_TESTS_RECORD):
+build/base-perf/perf:
 	scripts/base-tree build/base-tools perf
 	@mkdir -p build/base-perf
 	$(SUBMAKE) -C build/base-tools/tools/perf O=$(CURDIR)/build/base-perf $(PERF_OPTIONS)
+
+# perf's own tests: ours must pass whatever the unpatched perf passes here. What
+# that one gave is kept in the record, so it is run only once.
+PERF_TESTS_RECORD = build/perf-tests-of-base.json
+
+$(PERF_TESTS_RECORD): build/base-perf/perf
 	scripts/record-perf-tests build/base-perf/perf build/base-tools/tools/perf $@
 
 perf-tests: perf
