@@ -14,16 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <api/fs/fs.h>
-#include <subcmd/parse-options.h>
 #include "util/debug.h"
 #include "util/pv-clock.h"
 #include "util/pv-clock-vcpu.h"
-
-struct clock_opts {
-	const char	*pids;
-	const char	*vm;
-	bool		 json;
-};
 
 /* The sides of the virtual machine boundary that this machine is on. */
 struct clock_sides {
@@ -163,7 +156,7 @@ static void json_guest(const struct pv_clock *clock)
 	printf("}");
 }
 
-static void show_guest(const struct pv_clock *clock, const struct clock_opts *opts)
+static void show_guest(const struct pv_clock *clock, const struct kvm_pvpmu_show_opts *opts)
 {
 	if (opts->json)
 		json_guest(clock);
@@ -336,46 +329,6 @@ static int show_vm(const struct kvm_vm *vm, bool json)
 	return 0;
 }
 
-static int print_host(const struct kvm_vms *vms)
-{
-	int err = 0;
-
-	if (!vms->nr)
-		printf("This host has no VM.\n");
-	for (int i = 0; !err && i < vms->nr; i++) {
-		printf("%s", i ? "\n" : "");
-		err = show_vm(&vms->vms[i], /*json=*/false);
-	}
-	return err;
-}
-
-static int json_host(const struct kvm_vms *vms)
-{
-	int err = 0;
-
-	printf("\"host\": {\"vms\": [");
-	for (int i = 0; !err && i < vms->nr; i++) {
-		printf("%s", i ? ", " : "");
-		err = show_vm(&vms->vms[i], /*json=*/true);
-	}
-	printf("]}");
-	return err;
-}
-
-static int show_host(const struct clock_opts *opts, bool after_guest)
-{
-	struct kvm_vms vms;
-	int err = kvm_pvpmu__find_vms(&vms, opts->pids, opts->vm);
-
-	if (err)
-		return err;
-	if (after_guest)
-		printf("%s", opts->json ? ", " : "\n");
-	err = opts->json ? json_host(&vms) : print_host(&vms);
-	kvm_vms__exit(&vms);
-	return err;
-}
-
 /* A kernel may have the sysctl and not be a guest's: then its clock is its own, and no news. */
 static int find_guest(struct clock_sides *sides)
 {
@@ -407,7 +360,8 @@ static int find_sides(struct clock_sides *sides, bool host_only)
 	return -ENODEV;
 }
 
-static int __cmd_kvm_pvpmu_clock(const struct clock_sides *sides, const struct clock_opts *opts)
+static int __cmd_kvm_pvpmu_clock(const struct clock_sides *sides,
+				 const struct kvm_pvpmu_show_opts *opts)
 {
 	int err = 0;
 
@@ -416,7 +370,7 @@ static int __cmd_kvm_pvpmu_clock(const struct clock_sides *sides, const struct c
 	if (sides->guest)
 		show_guest(&sides->clock, opts);
 	if (sides->host)
-		err = show_host(opts, sides->guest);
+		err = kvm_pvpmu__show_vms(opts, sides->guest, show_vm);
 	if (opts->json)
 		printf("}\n");
 	return err ? 1 : 0;
@@ -424,24 +378,15 @@ static int __cmd_kvm_pvpmu_clock(const struct clock_sides *sides, const struct c
 
 int cmd_kvm_pvpmu_clock(bool host_only, int argc, const char **argv)
 {
-	struct clock_opts opts = {};
+	struct kvm_pvpmu_show_opts opts = {};
 	struct clock_sides sides;
-	const struct option options[] = {
-	OPT_STRING('p', "pid", &opts.pids, "pid", "show the VMs of these processes only (host)"),
-	OPT_STRING(0, "vm", &opts.vm, "name", "show the VM of this name only (host)"),
-	OPT_BOOLEAN('j', "json", &opts.json, "print JSON"),
-	OPT_INCR('v', "verbose", &verbose, "show registers and the clocks (host)"),
-	OPT_END()
-	};
 	const char * const usage[] = {
 		"perf kvm [--host] pvpmu clock [<options>]",
 		NULL
 	};
 
-	argc = parse_options(argc, argv, options, usage, 0);
-	if (argc)
-		usage_with_options(usage, options);
-
+	kvm_pvpmu__parse_show_opts(&opts, usage, "show registers and the clocks (host)", argc,
+				   argv);
 	if (find_sides(&sides, host_only || opts.pids || opts.vm))
 		return 1;
 	return __cmd_kvm_pvpmu_clock(&sides, &opts);

@@ -11,16 +11,9 @@
 #include <stdlib.h>
 #include <linux/bits.h>
 #include <linux/kernel.h>
-#include <subcmd/parse-options.h>
 #include "util/debug.h"
 #include "util/kvm-pvpmu.h"
 #include "util/pmu.h"
-
-struct list_opts {
-	const char	*pids;
-	const char	*vm;
-	bool		 json;
-};
 
 static const struct {
 	u64		 bit;
@@ -168,7 +161,7 @@ static void json_guest(struct kvm_pvpmu_guest *guest)
 	printf("]}");
 }
 
-static int list_guest(struct perf_pmu *pmu, const struct list_opts *opts)
+static int list_guest(struct perf_pmu *pmu, const struct kvm_pvpmu_show_opts *opts)
 {
 	struct kvm_pvpmu_guest guest;
 	int err = kvm_pvpmu_guest__read(&guest, pmu);
@@ -377,44 +370,17 @@ static void json_vm(const struct kvm_vm *vm)
 	printf("]}");
 }
 
-static void print_host(const struct kvm_vms *vms)
+static int show_vm(const struct kvm_vm *vm, bool json)
 {
-	if (!vms->nr)
-		printf("This host has no VM.\n");
-	for (int i = 0; i < vms->nr; i++) {
-		printf("%s", i ? "\n" : "");
-		print_vm(&vms->vms[i]);
-	}
-}
-
-static void json_host(const struct kvm_vms *vms)
-{
-	printf("\"host\": {\"vms\": [");
-	for (int i = 0; i < vms->nr; i++) {
-		printf("%s", i ? ", " : "");
-		json_vm(&vms->vms[i]);
-	}
-	printf("]}");
-}
-
-static int list_host(const struct list_opts *opts, bool after_guest)
-{
-	struct kvm_vms vms;
-	int err = kvm_pvpmu__find_vms(&vms, opts->pids, opts->vm);
-
-	if (err)
-		return err;
-	if (after_guest)
-		printf("%s", opts->json ? ", " : "\n");
-	if (opts->json)
-		json_host(&vms);
+	if (json)
+		json_vm(vm);
 	else
-		print_host(&vms);
-	kvm_vms__exit(&vms);
+		print_vm(vm);
 	return 0;
 }
 
-static int __cmd_kvm_pvpmu_list(const struct kvm_pvpmu_sides *sides, const struct list_opts *opts)
+static int __cmd_kvm_pvpmu_list(const struct kvm_pvpmu_sides *sides,
+				const struct kvm_pvpmu_show_opts *opts)
 {
 	int err = 0;
 
@@ -423,7 +389,7 @@ static int __cmd_kvm_pvpmu_list(const struct kvm_pvpmu_sides *sides, const struc
 	if (sides->guest)
 		err = list_guest(sides->guest, opts);
 	if (!err && sides->host)
-		err = list_host(opts, sides->guest);
+		err = kvm_pvpmu__show_vms(opts, sides->guest, show_vm);
 	if (opts->json)
 		printf("}\n");
 	return err ? 1 : 0;
@@ -431,24 +397,14 @@ static int __cmd_kvm_pvpmu_list(const struct kvm_pvpmu_sides *sides, const struc
 
 int cmd_kvm_pvpmu_list(bool host_only, int argc, const char **argv)
 {
-	struct list_opts opts = {};
+	struct kvm_pvpmu_show_opts opts = {};
 	struct kvm_pvpmu_sides sides;
-	const struct option options[] = {
-	OPT_STRING('p', "pid", &opts.pids, "pid", "show the VMs of these processes only (host)"),
-	OPT_STRING(0, "vm", &opts.vm, "name", "show the VM of this name only (host)"),
-	OPT_BOOLEAN('j', "json", &opts.json, "print JSON"),
-	OPT_INCR('v', "verbose", &verbose, "show numbers, masks and values"),
-	OPT_END()
-	};
 	const char * const usage[] = {
 		"perf kvm [--host] pvpmu list [<options>]",
 		NULL
 	};
 
-	argc = parse_options(argc, argv, options, usage, 0);
-	if (argc)
-		usage_with_options(usage, options);
-
+	kvm_pvpmu__parse_show_opts(&opts, usage, "show numbers, masks and values", argc, argv);
 	if (kvm_pvpmu__find_sides(&sides, host_only || opts.pids || opts.vm))
 		return 1;
 	return __cmd_kvm_pvpmu_list(&sides, &opts);

@@ -81,6 +81,64 @@ int kvm_pvpmu__find_vms(struct kvm_vms *vms, const char *pids, const char *name)
 	return err;
 }
 
+static int print_vms(const struct kvm_vms *vms, kvm_pvpmu_show_vm_t show_vm)
+{
+	int err = 0;
+
+	if (!vms->nr)
+		printf("This host has no VM.\n");
+	for (int i = 0; !err && i < vms->nr; i++) {
+		printf("%s", i ? "\n" : "");
+		err = show_vm(&vms->vms[i], /*json=*/false);
+	}
+	return err;
+}
+
+static int json_vms(const struct kvm_vms *vms, kvm_pvpmu_show_vm_t show_vm)
+{
+	int err = 0;
+
+	printf("\"host\": {\"vms\": [");
+	for (int i = 0; !err && i < vms->nr; i++) {
+		printf("%s", i ? ", " : "");
+		err = show_vm(&vms->vms[i], /*json=*/true);
+	}
+	printf("]}");
+	return err;
+}
+
+/* The host's side of what list and clock print. */
+int kvm_pvpmu__show_vms(const struct kvm_pvpmu_show_opts *opts, bool after_guest,
+			kvm_pvpmu_show_vm_t show_vm)
+{
+	struct kvm_vms vms;
+	int err = kvm_pvpmu__find_vms(&vms, opts->pids, opts->vm);
+
+	if (err)
+		return err;
+	if (after_guest)
+		printf("%s", opts->json ? ", " : "\n");
+	err = opts->json ? json_vms(&vms, show_vm) : print_vms(&vms, show_vm);
+	kvm_vms__exit(&vms);
+	return err;
+}
+
+void kvm_pvpmu__parse_show_opts(struct kvm_pvpmu_show_opts *opts, const char * const *usage,
+				const char *verbose_help, int argc, const char **argv)
+{
+	const struct option options[] = {
+	OPT_STRING('p', "pid", &opts->pids, "pid", "show the VMs of these processes only (host)"),
+	OPT_STRING(0, "vm", &opts->vm, "name", "show the VM of this name only (host)"),
+	OPT_BOOLEAN('j', "json", &opts->json, "print JSON"),
+	OPT_INCR('v', "verbose", &verbose, verbose_help),
+	OPT_END()
+	};
+
+	argc = parse_options(argc, argv, options, usage, 0);
+	if (argc)
+		usage_with_options(usage, options);
+}
+
 /* A name is whatever a user chose: what is not ASCII text is escaped byte by byte. */
 void kvm_pvpmu__json_string(const char *str)
 {

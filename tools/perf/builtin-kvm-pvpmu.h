@@ -14,6 +14,20 @@ struct kvm_pvpmu_sides {
 	struct perf_pmu	*host;
 };
 
+/* What list and clock take from the command line. */
+struct kvm_pvpmu_show_opts {
+	const char	*pids;
+	const char	*vm;
+	bool		 json;
+};
+
+/* Prints a VM as text, or as one JSON object. */
+typedef int (*kvm_pvpmu_show_vm_t)(const struct kvm_vm *vm, bool json);
+
+void kvm_pvpmu__parse_show_opts(struct kvm_pvpmu_show_opts *opts, const char * const *usage,
+				const char *verbose_help, int argc, const char **argv);
+int kvm_pvpmu__show_vms(const struct kvm_pvpmu_show_opts *opts, bool after_guest,
+			kvm_pvpmu_show_vm_t show_vm);
 int kvm_pvpmu__find_sides(struct kvm_pvpmu_sides *sides, bool host_only);
 int kvm_pvpmu__find_vms(struct kvm_vms *vms, const char *pids, const char *name);
 
