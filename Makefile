@@ -20,7 +20,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image lab-modules shell-host shell-guest demo check check-qemu \
-        check-stock check-debug bench qemu base-perf stock-selftests stock-kernel compare-stock series refresh lint \
+        check-stock check-debug bench qemu base-perf guest-kernel stock-selftests stock-kernel compare-stock series refresh lint \
         unit-tests perf-tests variants sparse hook-budget clock-check clean
 
 help: ## show this list
@@ -108,6 +108,14 @@ lab-image: lab lab-modules build/lab/guest.cpio
 lab-modules:
 	@mkdir -p build/lab/modules && cp -u lab/modules/* build/lab/modules/
 	@$(LOCKED) kernel $(SUBMAKE) -f lab/kernel.mk TARGETS="M=$(CURDIR)/build/lab/modules modules"
+
+# The kernel of a guest that has nothing of its host's: the same, with another build id. Objects are made again when
+# objtool is newer; the copy's is built anew, as its paths are others.
+GUEST_KERNEL = $(SUBMAKE) -f lab/kernel.mk O=build/kernel-guest FRAGMENTS="lab/kernel.config lab/guest-kernel.config"
+
+guest-kernel: kernel
+	@$(LOCKED) guest-kernel scripts/copy-build build/kernel build/kernel-guest $(GUEST_KERNEL) TARGETS=prepare
+	@$(LOCKED) guest-kernel $(GUEST_KERNEL) TARGETS=bzImage
 
 build/perf/perf:
 	@$(MAKE) --no-print-directory perf
