@@ -612,6 +612,27 @@ static int pvpmu_check_group(struct perf_event *event)
 	return nr > pvpmu_model.counters ? -EINVAL : 0;
 }
 
+/*
+ * A rate of time is a period, as with perf's own clocks.  The search for one
+ * would begin with an interrupt after each nanosecond, and again whenever the
+ * vCPU was idle.
+ */
+static void pvpmu_fix_period(struct perf_event *event, int config)
+{
+	struct perf_event_attr *attr = &event->attr;
+	struct hw_perf_event *hwc = &event->hw;
+
+	if (config != PVPMU_CONFIG(KVM_PVPMU_CLASS_PV, KVM_PVPMU_PV_GUEST_NS) ||
+	    !attr->freq || !is_sampling_event(event))
+		return;
+
+	attr->sample_period = div64_u64(NSEC_PER_SEC, attr->sample_freq);
+	attr->freq = 0;
+	hwc->sample_period = attr->sample_period;
+	hwc->last_period = attr->sample_period;
+	local64_set(&hwc->period_left, attr->sample_period);
+}
+
 static int pvpmu_event_setup(struct perf_event *event, int config)
 {
 	struct perf_event_attr *attr = &event->attr;
@@ -627,6 +648,7 @@ static int pvpmu_event_setup(struct perf_event *event, int config)
 	event->hw.config_base = evtsel;
 	event->hw.event_base = 0;	/* the count at the last sample */
 	event->hw.idx = -1;
+	pvpmu_fix_period(event, config);
 	return pvpmu_check_group(event);
 }
 
