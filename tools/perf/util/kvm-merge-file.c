@@ -12,15 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/stat.h>
-#include <linux/bits.h>
 #include <linux/kernel.h>
+#include <linux/string.h>
 #include <linux/zalloc.h>
 #include "debug.h"
 #include "kvm-merge-record.h"
 
-#define MAX_ATTRS	4096
-#define MAX_IDS		1048576U
-#define MAX_FEATURE	BIT_ULL(30)
+/* perf's own names of events are much shorter. */
+#define MAX_NAME	1024
 
 static const char magic[] = "PERFILE2";
 static const char magic_swapped[] = "2ELIFREP";
@@ -68,11 +67,16 @@ int kvm_merge_file__feature(const struct kvm_merge_file *file, int feat, void **
 {
 	if (!test_bit(feat, file->features))
 		return -ENOENT;
+	if (feat < HEADER_LAST_FEATURE && file->bodies[feat].data) {
+		*size = file->bodies[feat].size;
+		*buf = memdup(file->bodies[feat].data, *size);
+		return *buf ? 0 : -ENOMEM;
+	}
 	*size = file->sections[feat].size;
 	return read_section(file, &file->sections[feat], buf);
 }
 
-static int check_magic(const struct kvm_merge_file *file, const struct perf_file_header *header)
+static int check_magic(struct kvm_merge_file *file, const struct perf_file_header *header)
 {
 	if (!memcmp(&header->magic, magic_swapped, sizeof(header->magic))) {
 		pr_err("%s: was recorded on a machine of the other byte order: merge it there.\n",
@@ -83,12 +87,8 @@ static int check_magic(const struct kvm_merge_file *file, const struct perf_file
 		pr_err("%s: is no perf.data file.\n", file->path);
 		return -EINVAL;
 	}
-	if (header->size == sizeof(struct perf_pipe_file_header)) {
-		pr_err("%s: was recorded into a pipe: make a file of it with 'perf inject -i %s -o FILE'.\n",
-		       file->path, file->path);
-		return -EINVAL;
-	}
-	if (header->size != sizeof(*header)) {
+	file->pipe = header->size == sizeof(struct perf_pipe_file_header);
+	if (!file->pipe && header->size != sizeof(*header)) {
 		pr_err("%s: its header has a size that this perf does not know.\n", file->path);
 		return -EINVAL;
 	}
@@ -136,7 +136,7 @@ static int read_features(struct kvm_merge_file *file, const struct perf_file_hea
 	for_each_set_bit(feat, header->adds_features, HEADER_FEAT_BITS) {
 		const struct perf_file_section *section = &table[i++];
 
-		if (!section_is_there(file, section) || section->size > MAX_FEATURE) {
+		if (!section_is_there(file, section) || section->size > KVM_MERGE_MAX_FEATURE) {
 			file->cut = true;
 			continue;
 		}
@@ -148,12 +148,12 @@ static int read_features(struct kvm_merge_file *file, const struct perf_file_hea
 }
 
 static int read_ids(struct kvm_merge_file *file, struct kvm_merge_attr *attr,
-		    const struct perf_file_section *section, u32 *total)
+		    const struct perf_file_section *section)
 {
 	void *ids;
 	int err;
 
-	if (section->size % sizeof(u64) || section->size / sizeof(u64) > MAX_IDS - *total) {
+	if (section->size % sizeof(u64) || section->size / sizeof(u64) > KVM_MERGE_MAX_IDS - file->nr_ids) {
 		pr_err("%s: an event has a list of ids that cannot be.\n", file->path);
 		return -EINVAL;
 	}
@@ -165,13 +165,13 @@ static int read_ids(struct kvm_merge_file *file, struct kvm_merge_attr *attr,
 	}
 	attr->ids = ids;
 	attr->nr_ids = section->size / sizeof(u64);
-	*total += attr->nr_ids;
+	file->nr_ids += attr->nr_ids;
 	return 0;
 }
 
 /* What this perf does not know of an attr must be zero: else it means something. */
-static int copy_attr(struct kvm_merge_file *file, struct perf_event_attr *attr,
-		     const void *raw, size_t size)
+int kvm_merge_file__copy_attr(const struct kvm_merge_file *file, struct perf_event_attr *attr,
+			      const void *raw, size_t size)
 {
 	const unsigned char *bytes = raw;
 
@@ -195,17 +195,16 @@ static int copy_attr(struct kvm_merge_file *file, struct perf_event_attr *attr,
 static int parse_attrs(struct kvm_merge_file *file, const void *raw, size_t entry)
 {
 	size_t attr_size = entry - sizeof(struct perf_file_section);
-	u32 total = 0;
 
 	for (u32 i = 0; i < file->nr_attrs; i++, raw += entry) {
 		struct kvm_merge_attr *attr = &file->attrs[i];
 		struct perf_file_section ids;
-		int err = copy_attr(file, &attr->attr, raw, attr_size);
+		int err = kvm_merge_file__copy_attr(file, &attr->attr, raw, attr_size);
 
 		if (err)
 			return err;
 		memcpy(&ids, raw + attr_size, sizeof(ids));
-		err = read_ids(file, attr, &ids, &total);
+		err = read_ids(file, attr, &ids);
 		if (err)
 			return err;
 		kvm_merge_layout__init(&attr->layout, attr->attr.sample_type);
@@ -220,7 +219,7 @@ static int read_attrs(struct kvm_merge_file *file, const struct perf_file_header
 	int err;
 
 	if (entry < PERF_ATTR_SIZE_VER0 + sizeof(struct perf_file_section) || entry > 4096 ||
-	    !header->attrs.size || header->attrs.size / entry > MAX_ATTRS) {
+	    !header->attrs.size || header->attrs.size / entry > KVM_MERGE_MAX_ATTRS) {
 		pr_err("%s: its list of events cannot be read.\n", file->path);
 		return -EINVAL;
 	}
@@ -261,7 +260,16 @@ static bool is_printable(const char *name)
 	return true;
 }
 
-static void parse_names(struct kvm_merge_file *file, const char *pos, const char *end)
+/* Without memory for it there is none, as if the file had none. */
+void kvm_merge_file__set_name(struct kvm_merge_attr *attr, const char *name)
+{
+	if (!is_printable(name))
+		return;
+	free(attr->name);
+	attr->name = strndup(name, MAX_NAME);
+}
+
+void kvm_merge_file__parse_names(struct kvm_merge_file *file, const char *pos, const char *end)
 {
 	u32 nr, attr_size, nr_ids;
 
@@ -283,8 +291,7 @@ static void parse_names(struct kvm_merge_file *file, const char *pos, const char
 		if (!name || nr_ids > (end - pos) / sizeof(u64))
 			return;
 		pos += nr_ids * sizeof(u64);
-		if (is_printable(name))
-			file->attrs[i].name = strdup(name);
+		kvm_merge_file__set_name(&file->attrs[i], name);
 	}
 }
 
@@ -297,7 +304,7 @@ static int read_names(struct kvm_merge_file *file)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	parse_names(file, buf, buf + size);
+	kvm_merge_file__parse_names(file, buf, buf + size);
 	free(buf);
 	return 0;
 }
@@ -305,11 +312,13 @@ static int read_names(struct kvm_merge_file *file)
 static int open_file(struct kvm_merge_file *file)
 {
 	struct stat st;
+	int err;
 
 	file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
 	if (file->fd < 0 || fstat(file->fd, &st)) {
-		pr_err("%s: cannot be opened: %s\n", file->path, strerror(errno));
-		return -errno;
+		err = -errno;
+		pr_err("%s: cannot be opened: %s\n", file->path, strerror(-err));
+		return err;
 	}
 	if (S_ISDIR(st.st_mode)) {
 		pr_err("%s: is a directory: record it without --threads; of 'perf record --kcore' give\n"
@@ -351,7 +360,12 @@ static int read_header(struct kvm_merge_file *file)
 		       err == -ENODATA ? "the file is too short" : strerror(-err));
 		return err;
 	}
-	return check_magic(file, &header) ?: set_data(file, &header) ?:
+	err = check_magic(file, &header);
+	if (err)
+		return err;
+	if (file->pipe)
+		return kvm_merge_pipe__read_head(file) ?: check_features(file);
+	return set_data(file, &header) ?:
 	       read_features(file, &header) ?: check_features(file) ?:
 	       read_attrs(file, &header) ?: read_names(file);
 }
@@ -371,6 +385,8 @@ void kvm_merge_file__close(struct kvm_merge_file *file)
 		free(file->attrs[i].name);
 	}
 	zfree(&file->attrs);
+	for (u32 i = 0; i < ARRAY_SIZE(file->bodies); i++)
+		zfree(&file->bodies[i].data);
 	if (file->path && file->fd >= 0)
 		close(file->fd);
 	file->path = NULL;

@@ -20,6 +20,9 @@
 /* As many as perf itself handles. */
 #define MAX_VCPUS	4096
 
+/* Bytes that wait to be sorted: a guest's file must not make the host's memory fill up. */
+#define MAX_HELD	(256U * 1024 * 1024)
+
 /* What a record's ids are mapped for. */
 struct map_context {
 	struct kvm_merge_guest	*guest;
@@ -34,6 +37,29 @@ static int refuse_aux(const struct kvm_merge_file *file)
 	return -ENOTSUP;
 }
 
+static int skip_damaged(struct kvm_merge_guest *guest)
+{
+	guest->stats.damaged++;
+	return KVM_MERGE_DONE;
+}
+
+/* What the header should have told; a guest's file must not end the merge of all. */
+static int stop_at_aux(struct kvm_merge_guest *guest)
+{
+	refuse_aux(&guest->file);
+	kvm_merge_stream__stop(&guest->stream);
+	return KVM_MERGE_DONE;
+}
+
+static int look_at_header_record(struct kvm_merge_guest *guest, const union perf_event *event)
+{
+	int err = kvm_merge_pipe__take(&guest->file, &guest->stream, event);
+
+	if (err == -EBADMSG)
+		return skip_damaged(guest);
+	return err == -ENOMEM ? err : KVM_MERGE_DONE;
+}
+
 /* perf's own records are about its own file, and have no place in another one. */
 static int look_at_user_record(struct kvm_merge_guest *guest, const union perf_event *event)
 {
@@ -42,16 +68,10 @@ static int look_at_user_record(struct kvm_merge_guest *guest, const union perf_e
 		return KVM_MERGE_ROUND;
 	case PERF_RECORD_AUXTRACE_INFO:
 	case PERF_RECORD_AUXTRACE:
-		return refuse_aux(&guest->file);
+		return stop_at_aux(guest);
 	default:
-		return KVM_MERGE_DONE;
+		return guest->file.pipe ? look_at_header_record(guest, event) : KVM_MERGE_DONE;
 	}
-}
-
-static int skip_damaged(struct kvm_merge_guest *guest)
-{
-	guest->stats.damaged++;
-	return KVM_MERGE_DONE;
 }
 
 /* A record that fits the attr of its id, or NULL. */
@@ -106,6 +126,8 @@ static int map_id(void *data, u64 *id)
 	if (!entry)
 		return -ENOENT;
 	out = kvm_merge_id__lookup(entry, ctx->vcpu);
+	if (!out && !kvm_merge_ids__has_room(&guest->ids))
+		return -ENOENT;
 	if (!out) {
 		out = kvm_merge__new_id(guest->merge);
 		ctx->err = kvm_merge_ids__add_out(&guest->ids, entry, ctx->vcpu, out) ?:
@@ -331,6 +353,7 @@ int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge
 	kvm_merge_stream__init(&guest->stream, &guest->file);
 	guest->stream.look = guest__look;
 	guest->stream.data = guest;
+	guest->stream.max_held = MAX_HELD;
 	return 0;
 }
 

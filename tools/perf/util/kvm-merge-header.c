@@ -243,6 +243,12 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 	}
 }
 
+/* These are there whatever the host's file has. */
+static bool is_made(int feat)
+{
+	return feat == HEADER_BUILD_ID || feat == HEADER_EVENT_DESC || feat == HEADER_SAMPLE_TIME;
+}
+
 static int write_strbuf(struct kvm_merge *merge, const struct strbuf *sb)
 {
 	return kvm_merge_output__write(&merge->output, sb->buf, sb->len);
@@ -261,8 +267,7 @@ static int write_features(struct kvm_merge *merge, struct perf_file_header *head
 	for (int feat = HEADER_FIRST_FEATURE; !err && feat < HEADER_FEAT_BITS; feat++) {
 		size_t start = bodies.len;
 
-		if (!test_bit(feat, merge->host.file.features) && feat != HEADER_BUILD_ID &&
-		    feat != HEADER_EVENT_DESC)
+		if (!test_bit(feat, merge->host.file.features) && !is_made(feat))
 			continue;
 		err = add_feature(&bodies, merge, feat, attrs, nr);
 		if (err == -ENOENT || (feat == HEADER_BUILD_ID && bodies.len == start)) {

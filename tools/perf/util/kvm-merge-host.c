@@ -26,6 +26,31 @@ static const struct kvm_merge_attr *find_attr(struct kvm_merge_host *host,
 	return kvm_merge_layout__fits(&attr->layout, event) ? attr : NULL;
 }
 
+static int pass_on(struct kvm_merge_host *host, const union perf_event *event)
+{
+	host->stats.records++;
+	return kvm_merge_output__event(&host->merge->output, event, NULL) ?: KVM_MERGE_DONE;
+}
+
+/* Of what belongs into the header, only the units of events stay records. */
+static int look_at_header_record(struct kvm_merge_host *host, const union perf_event *event)
+{
+	int err = kvm_merge_pipe__take(&host->file, &host->stream, event);
+
+	if (err == -EBADMSG)
+		host->stats.damaged++;
+	if (err == -ENOENT || (!err && event->header.type == PERF_RECORD_EVENT_UPDATE))
+		return pass_on(host, event);
+	return err == -ENOMEM ? err : KVM_MERGE_DONE;
+}
+
+static int look_at_other(struct kvm_merge_host *host, const union perf_event *event)
+{
+	if (host->file.pipe || event->header.type == PERF_RECORD_HEADER_TRACING_DATA)
+		return look_at_header_record(host, event);
+	return pass_on(host, event);
+}
+
 static int look_at_user_record(struct kvm_merge_host *host, const union perf_event *event)
 {
 	switch (event->header.type) {
@@ -37,9 +62,7 @@ static int look_at_user_record(struct kvm_merge_host *host, const union perf_eve
 		       "events.\n", host->file.path);
 		return -ENOTSUP;
 	default:
-		host->stats.records++;
-		return kvm_merge_output__event(&host->merge->output, event, NULL) ?:
-		       KVM_MERGE_DONE;
+		return look_at_other(host, event);
 	}
 }
 

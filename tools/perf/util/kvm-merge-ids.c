@@ -188,11 +188,16 @@ u64 kvm_merge_id__lookup(const struct kvm_merge_id *id, s32 vcpu)
 	return 0;
 }
 
+bool kvm_merge_ids__has_room(const struct kvm_merge_ids *ids)
+{
+	return ids->nr_out < MAX_OUT_IDS;
+}
+
 int kvm_merge_ids__add_out(struct kvm_merge_ids *ids, struct kvm_merge_id *id, s32 vcpu, u64 out)
 {
 	struct kvm_merge_out_id *list;
 
-	if (ids->nr_out == MAX_OUT_IDS)
+	if (!kvm_merge_ids__has_room(ids))
 		return -E2BIG;
 	list = reallocarray(id->out, id->nr_out + 1, sizeof(*list));
 	if (!list)

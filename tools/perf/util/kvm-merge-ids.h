@@ -39,6 +39,7 @@ struct kvm_merge_id *kvm_merge_ids__find(struct kvm_merge_ids *ids, u64 id);
 struct kvm_merge_id *kvm_merge_ids__of_event(struct kvm_merge_ids *ids,
 					     const union perf_event *event);
 u64 kvm_merge_id__lookup(const struct kvm_merge_id *id, s32 vcpu);
+bool kvm_merge_ids__has_room(const struct kvm_merge_ids *ids);
 int kvm_merge_ids__add_out(struct kvm_merge_ids *ids, struct kvm_merge_id *id, s32 vcpu, u64 out);
 
 #endif /* __PERF_KVM_MERGE_IDS_H */

@@ -8,6 +8,9 @@
  *                    ^  ^      ^ ^
  *   heap:           entries point to the records; a block lives as long as one
  *                   of its records waits
+ *
+ * A file may have no such marks, or lie: what is held has a limit, and beyond it the
+ * earliest record is given though an earlier one may follow.
  */
 #include "kvm-merge-stream.h"
 
@@ -26,27 +29,37 @@
 /* Of what one compressed record can hold: a file must not have us take any size. */
 #define MAX_PLAIN_SIZE	(64U * 1024 * 1024)
 
+/* Bytes that wait to be sorted. */
+#define MAX_HELD	(1024U * 1024 * 1024)
+
 struct kvm_merge_block {
-	unsigned int	refs;
-	size_t		len;
-	u64		data[];		/* so that records are aligned */
+	struct kvm_merge_stream	*stream;
+	unsigned int		refs;
+	size_t			size;
+	size_t			len;
+	u64			data[];		/* so that records are aligned */
 };
 
-static struct kvm_merge_block *block__new(size_t size)
+static struct kvm_merge_block *block__new(struct kvm_merge_stream *stream, size_t size)
 {
 	struct kvm_merge_block *block = malloc(sizeof(*block) + size);
 
 	if (block) {
+		block->stream = stream;
 		block->refs = 1;
+		block->size = size;
 		block->len = 0;
+		stream->held += size;
 	}
 	return block;
 }
 
 static void block__put(struct kvm_merge_block *block)
 {
-	if (block && !--block->refs)
-		free(block);
+	if (!block || --block->refs)
+		return;
+	block->stream->held -= block->size;
+	free(block);
 }
 
 static size_t window__left(const struct kvm_merge_window *window)
@@ -133,6 +146,7 @@ void kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_me
 	stream->offset = file->data_offset;
 	stream->end = file->data_offset + file->data_size;
 	stream->plain_size = read_plain_size(file);
+	stream->max_held = MAX_HELD;
 	zstd_init(&stream->zstd, 0);
 }
 
@@ -153,7 +167,7 @@ static int read_block(struct kvm_merge_stream *stream)
 {
 	size_t tail = window__left(&stream->raw);
 	size_t size = min((u64)(BLOCK_SIZE - tail), stream->end - stream->offset);
-	struct kvm_merge_block *block = block__new(BLOCK_SIZE);
+	struct kvm_merge_block *block = block__new(stream, BLOCK_SIZE);
 	int err;
 
 	if (!block)
@@ -162,7 +176,7 @@ static int read_block(struct kvm_merge_stream *stream)
 				      stream->offset);
 	if (err) {
 		pr_err("%s: cannot be read: %s\n", stream->file->path, strerror(-err));
-		free(block);
+		block__put(block);
 		return err;
 	}
 	block->len = size;
@@ -171,12 +185,37 @@ static int read_block(struct kvm_merge_stream *stream)
 	return 0;
 }
 
+/* Where in the file the next record begins. */
+u64 kvm_merge_stream__tell(const struct kvm_merge_stream *stream)
+{
+	return stream->offset - window__left(&stream->raw);
+}
+
+/* Whether the file just ends before its last record does. */
+static bool is_cut_off(const struct kvm_merge_stream *stream)
+{
+	struct perf_event_header header;
+
+	if (stream->file->cut)
+		return true;
+	return stream->offset == stream->end && !window__left(&stream->plain) &&
+	       (!window__header(&stream->raw, &header) ||
+		(header.size >= sizeof(header) && header.size > window__left(&stream->raw)));
+}
+
 /* Nothing tells where a record begins but the size of the one before. */
 static void stop_at_damage(struct kvm_merge_stream *stream)
 {
-	pr_warning("%s: is %s at byte %" PRIu64 ": what follows is left out.\n",
-		   stream->file->path, stream->file->cut ? "cut off" : "damaged",
-		   stream->offset - window__left(&stream->raw));
+	if (!stream->is_preview)
+		pr_warning("%s: is %s at byte %" PRIu64 ": what follows is left out.\n",
+			   stream->file->path, is_cut_off(stream) ? "cut off" : "damaged",
+			   kvm_merge_stream__tell(stream));
+	kvm_merge_stream__stop(stream);
+}
+
+/* Leaves out what follows; the caller says why. */
+void kvm_merge_stream__stop(struct kvm_merge_stream *stream)
+{
 	stream->damaged = true;
 	stream->offset = stream->end;
 	if (stream->raw.block)
@@ -203,21 +242,46 @@ static int unpack(struct kvm_merge_stream *stream, union perf_event *event)
 	struct kvm_merge_block *block;
 
 	if (!stream->plain_size) {
-		pr_err("%s: is compressed, and its header does not tell how: decompress it where it was\n"
-		       "recorded, or record it without -z.\n", stream->file->path);
-		return -EINVAL;
+		pr_warning("%s: is compressed, and its header does not tell how: what is compressed is left\n"
+			   "out. Record it without -z.\n", stream->file->path);
+		kvm_merge_stream__stop(stream);
+		return 0;
 	}
-	block = block__new(tail + stream->plain_size);
+	block = block__new(stream, tail + stream->plain_size);
 	if (!block)
 		return -ENOMEM;
 	block->len = decompress(stream, event, (char *)block->data + tail, stream->plain_size);
 	if (!block->len) {
-		free(block);
+		block__put(block);
 		stop_at_damage(stream);
 		return 0;
 	}
 	window__move_to(&stream->plain, block);
 	return 0;
+}
+
+/* The data of tracepoints' formats comes behind its record. */
+static void skip_behind(struct kvm_merge_stream *stream, const union perf_event *event)
+{
+	u64 size, there;
+
+	stream->behind.size = 0;
+	if (event->header.type != PERF_RECORD_HEADER_TRACING_DATA)
+		return;
+	if (event->header.size < offsetof(struct perf_record_header_tracing_data, pad)) {
+		stop_at_damage(stream);
+		return;
+	}
+	size = event->tracing_data.size;
+	there = min_t(u64, size, window__left(&stream->raw));
+	stream->behind.offset = kvm_merge_stream__tell(stream);
+	stream->raw.pos += there;
+	if (size - there > stream->end - stream->offset) {
+		stop_at_damage(stream);
+		return;
+	}
+	stream->offset += size - there;
+	stream->behind.size = size;
 }
 
 /* The next record of the file itself, or NULL: there is none. */
@@ -233,6 +297,8 @@ static int next_raw(struct kvm_merge_stream *stream, union perf_event **event)
 	}
 	if (window__has_record(&stream->raw))
 		*event = window__take(&stream->raw);
+	if (*event)
+		skip_behind(stream, *event);
 	if (!*event && (window__left(&stream->raw) || window__left(&stream->plain)))
 		stop_at_damage(stream);
 	return 0;
@@ -252,7 +318,8 @@ int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **e
 			stop_at_damage(stream);
 		}
 		err = next_raw(stream, event);
-		if (err || !*event || (*event)->header.type != PERF_RECORD_COMPRESSED) {
+		if (err || !*event || (*event)->header.type != PERF_RECORD_COMPRESSED ||
+		    stream->is_preview) {
 			stream->current = stream->raw.block;
 			return err;
 		}
@@ -318,7 +385,7 @@ static int queue(struct kvm_merge_stream *stream, union perf_event *event, u64 t
 		return err;
 	stream->current->refs++;
 	stream->max_time = max(stream->max_time, time);
-	if (time < stream->flush)
+	if (time < max(stream->flush, stream->popped))
 		stream->late++;
 	return 0;
 }
@@ -329,6 +396,14 @@ static void end_round(struct kvm_merge_stream *stream)
 	stream->next_flush = stream->max_time;
 }
 
+static bool is_certain(const struct kvm_merge_stream *stream)
+{
+	if (stream->eof || !stream->nr)
+		return stream->eof;
+	return stream->heap[0].time <= stream->flush ||
+	       stream->held + stream->nr * sizeof(*stream->heap) > stream->max_held;
+}
+
 /* Reads until it is certain which record comes next. */
 int kvm_merge_stream__fill(struct kvm_merge_stream *stream)
 {
@@ -336,7 +411,7 @@ int kvm_merge_stream__fill(struct kvm_merge_stream *stream)
 	u64 time;
 	int err;
 
-	while (!stream->eof && (!stream->nr || stream->heap[0].time > stream->flush)) {
+	while (!is_certain(stream)) {
 		err = kvm_merge_stream__next(stream, &event);
 		if (err)
 			return err;
@@ -361,6 +436,7 @@ int kvm_merge_stream__pop(struct kvm_merge_stream *stream, struct kvm_merge_entr
 	if (!stream->nr)
 		return -ENODATA;
 	*entry = stream->heap[0];
+	stream->popped = max(stream->popped, entry->time);
 	remove_first(stream);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <linux/types.h>
 #include "compress.h"
+#include "header.h"
 
 struct kvm_merge_file;
 struct kvm_merge_block;
@@ -48,11 +49,16 @@ struct kvm_merge_stream {
 	struct kvm_merge_entry	*heap;
 	size_t			nr;
 	size_t			alloc;
+	struct perf_file_section behind;	/* the last record, and not in its size */
+	size_t			held;		/* bytes of blocks in memory */
+	size_t			max_held;
 	u64			seq;
 	u64			max_time;
 	u64			next_flush;
 	u64			flush;		/* up to here the order is final */
+	u64			popped;		/* time of what was given last */
 	u64			late;		/* records that came after their round */
+	bool			is_preview;	/* gives compressed records as they are, warns of nothing */
 	bool			damaged;	/* it ends before the file does */
 	bool			eof;
 };
@@ -62,6 +68,8 @@ void kvm_merge_stream__exit(struct kvm_merge_stream *stream);
 int kvm_merge_stream__fill(struct kvm_merge_stream *stream);
 int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **event);
 int kvm_merge_stream__pop(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry);
+void kvm_merge_stream__stop(struct kvm_merge_stream *stream);
+u64 kvm_merge_stream__tell(const struct kvm_merge_stream *stream);
 void kvm_merge_stream__put(struct kvm_merge_entry *entry);
 
 /* After a fill, what comes next; false at the end. */
