@@ -18,14 +18,21 @@
 #include <subcmd/parse-options.h>
 #include "util/debug.h"
 #include "util/kvm-merge.h"
+#include "util/kvm-merge-table.h"
 #include "util/pv-clock.h"
 
 #define EXIT_INCOMPLETE	3
 
+/* What a guest's options point into */
+struct guest_arg {
+	char			*text;
+	struct kvm_merge_table	table;
+};
+
 struct merge_args {
 	struct kvm_merge_guest_opts	*guests;
+	struct guest_arg		*args;
 	size_t				nr_guests;
-	char				**texts;	/* that the guests' options point into */
 	const char			*output;
 };
 
@@ -50,8 +57,10 @@ static int parse_clock(const char *val, struct kvm_merge_clock_opts *clock)
 		clock->method = KVM_MERGE_CLOCK_PV;
 	} else if (!strcmp(val, "tsc")) {
 		clock->method = KVM_MERGE_CLOCK_TSC;
+	} else if (!strcmp(val, "probe")) {
+		clock->method = KVM_MERGE_CLOCK_PROBE;
 	} else {
-		pr_err("--guest: clock=%s is unknown: it can be auto, pv or tsc.\n", val);
+		pr_err("--guest: clock=%s is unknown: it can be auto, pv, tsc or probe.\n", val);
 		return -EINVAL;
 	}
 	return 0;
@@ -83,7 +92,21 @@ static int parse_name(const char *val, struct kvm_merge_guest_opts *guest)
 	return 0;
 }
 
-static int parse_key(struct kvm_merge_guest_opts *guest, const char *key, const char *val)
+static int parse_readings(const char *val, struct kvm_merge_table *table)
+{
+	int err;
+
+	kvm_merge_table__exit(table);
+	err = kvm_merge_table__read(table, val);
+	if (!err && !table->nr_pv && !table->nr_tsc && !table->nr_readings) {
+		pr_err("%s: has no lines that tell of a clock.\n", val);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int parse_key(struct kvm_merge_guest_opts *guest, struct kvm_merge_table *table,
+		     const char *key, const char *val)
 {
 	struct kvm_merge_clock_opts *clock = &guest->clock;
 
@@ -97,21 +120,23 @@ static int parse_key(struct kvm_merge_guest_opts *guest, const char *key, const 
 		return parse_offset(key, val, &clock->pv_offset, &clock->has_pv_offset);
 	if (val && !strcmp(key, "tsc-offset"))
 		return parse_offset(key, val, &clock->tsc_offset, &clock->has_tsc_offset);
-	pr_err("--guest: '%s' is unknown: there are pid=, name=, clock=, pv-offset= and tsc-offset=.\n",
-	       key);
+	if (val && !strcmp(key, "readings"))
+		return parse_readings(val, table);
+	pr_err("--guest: '%s' is unknown: there are pid=, name=, clock=, readings=, pv-offset= and\n"
+	       "tsc-offset=.\n", key);
 	return -EINVAL;
 }
 
 /* FILE,KEY=VALUE[,...], taken apart in place */
-static int parse_guest(struct kvm_merge_guest_opts *guest, char *text)
+static int parse_guest(struct kvm_merge_guest_opts *guest, struct guest_arg *arg)
 {
-	char *part;
+	char *text = arg->text, *part;
 
 	memset(guest, 0, sizeof(*guest));
 	guest->path = strsep(&text, ",");
 	while ((part = strsep(&text, ",")) != NULL) {
 		const char *key = strsep(&part, "=");
-		int err = parse_key(guest, key, part);
+		int err = parse_key(guest, &arg->table, key, part);
 
 		if (err)
 			return err;
@@ -120,6 +145,7 @@ static int parse_guest(struct kvm_merge_guest_opts *guest, char *text)
 		pr_err("--guest: needs a file and the VM's process id: --guest=FILE,pid=N.\n");
 		return -EINVAL;
 	}
+	kvm_merge_table__set(&arg->table, &guest->clock);
 	return 0;
 }
 
@@ -136,24 +162,30 @@ static bool has_pid(const struct merge_args *args, u32 pid)
 static int grow(struct merge_args *args)
 {
 	void *guests = reallocarray(args->guests, args->nr_guests + 1, sizeof(*args->guests));
-	void *texts;
+	void *list;
 
 	if (!guests)
 		return -ENOMEM;
 	args->guests = guests;
-	texts = reallocarray(args->texts, args->nr_guests + 1, sizeof(*args->texts));
-	if (!texts)
+	list = reallocarray(args->args, args->nr_guests + 1, sizeof(*args->args));
+	if (!list)
 		return -ENOMEM;
-	args->texts = texts;
+	args->args = list;
 	return 0;
+}
+
+static void free_arg(struct guest_arg *arg)
+{
+	kvm_merge_table__exit(&arg->table);
+	zfree(&arg->text);
 }
 
 static int parse_guest_opt(const struct option *opt, const char *str, int unset __maybe_unused)
 {
 	struct merge_args *args = opt->value;
+	struct guest_arg arg = { .text = strdup(str) };
 	struct kvm_merge_guest_opts guest;
-	char *text = strdup(str);
-	int err = text ? parse_guest(&guest, text) ?: grow(args) : -ENOMEM;
+	int err = arg.text ? parse_guest(&guest, &arg) ?: grow(args) : -ENOMEM;
 
 	if (!err && has_pid(args, guest.pid)) {
 		pr_err("--guest: two files are of the VM of process %u: merge one of them.\n",
@@ -161,19 +193,19 @@ static int parse_guest_opt(const struct option *opt, const char *str, int unset 
 		err = -EINVAL;
 	}
 	if (err) {
-		free(text);
+		free_arg(&arg);
 		return err;
 	}
 	args->guests[args->nr_guests] = guest;
-	args->texts[args->nr_guests++] = text;
+	args->args[args->nr_guests++] = arg;
 	return 0;
 }
 
 static void free_args(struct merge_args *args)
 {
 	for (size_t i = 0; i < args->nr_guests; i++)
-		free(args->texts[i]);
-	zfree(&args->texts);
+		free_arg(&args->args[i]);
+	zfree(&args->args);
 	zfree(&args->guests);
 }
 
@@ -190,6 +222,7 @@ static void print_stats(const struct kvm_merge_stats *stats, const struct kvm_me
 	printf("  lost while recording: %" PRIu64 " records, %" PRIu64 " samples\n",
 	       stats->lost, stats->lost_samples);
 	print_left_out(stats->damaged, "damaged records");
+	print_left_out(stats->unaligned, "records of times of which nothing is known");
 	print_left_out(stats->nested, "records of guests of this guest");
 	print_left_out(stats->unknown, "records of a type that this perf does not know");
 	print_left_out(stats->too_large, "records that are too large for an identifier");
@@ -197,6 +230,9 @@ static void print_stats(const struct kvm_merge_stats *stats, const struct kvm_me
 		printf("  the file is cut off or damaged: its end is left out\n");
 	if (stream->late)
 		printf("  out of order in the file: %" PRIu64 " records\n", stream->late);
+	if (stats->stepped_back)
+		printf("  stepped back: %" PRIu64 " records are earlier than what was before their clock\n"
+		       "  changed\n", stats->stepped_back);
 }
 
 static void print_cpus(const struct kvm_merge_guest *guest)
@@ -209,6 +245,29 @@ static void print_cpus(const struct kvm_merge_guest *guest)
 		       "  where the vCPUs ran (it needs --switch-events, and threads' names)\n");
 }
 
+static void print_clock(const struct kvm_merge_clock *clock)
+{
+	printf("  clock: %s, off by at most %" PRIu64 " ns%s", kvm_merge_clock__name(clock->method),
+	       clock->bound, clock->method == KVM_MERGE_CLOCK_TSC ?
+	       " if the TSC offset is right and the TSC not scaled" : "");
+	if (clock->nr_segments > 1)
+		printf(", in %zu segments", clock->nr_segments);
+	if (clock->nr_points)
+		printf(", by %zu reading%s", clock->nr_points, clock->nr_points > 1 ? "s" : "");
+	printf("\n");
+}
+
+static void print_guest(const struct kvm_merge_guest *guest)
+{
+	if (guest->failed) {
+		printf("  left out: all of it, as was said above\n");
+		return;
+	}
+	print_clock(&guest->clock);
+	print_stats(&guest->stats, &guest->stream);
+	print_cpus(guest);
+}
+
 static void print_result(const struct kvm_merge *merge, const char *output)
 {
 	printf("%s: host %s\n", output, merge->host.file.path);
@@ -219,12 +278,7 @@ static void print_result(const struct kvm_merge *merge, const char *output)
 
 		printf("%s: guest %s, pid %u%s%s\n", output, guest->file.path, guest->opts.pid,
 		       name ? ", name " : "", name ?: "");
-		printf("  clock: %s, off by at most %u ns%s\n",
-		       kvm_merge_clock__name(&guest->clock), guest->clock.bound,
-		       guest->clock.method == KVM_MERGE_CLOCK_TSC ?
-		       " if the TSC offset is right and the TSC not scaled" : "");
-		print_stats(&guest->stats, &guest->stream);
-		print_cpus(guest);
+		print_guest(guest);
 	}
 }
 

@@ -2,6 +2,12 @@
 /*
  * Aligns the times of a guest's recording with its host's, by what both files
  * tell and what the user measured. Where that is not enough nothing is guessed.
+ *
+ * An offset may change while a guest is recorded, as by migration or resume. Then a
+ * new segment begins at a time of the guest's:
+ *
+ *   guest  |----- segment 0 -----|--- unknown ---|----- segment 2 ----->
+ *          from                  from            from
  */
 #include "kvm-merge-clock.h"
 
@@ -12,6 +18,8 @@
 #include <unistd.h>
 #include <linux/compiler.h>
 #include <linux/kernel.h>
+#include <linux/string.h>
+#include <linux/zalloc.h>
 #include "debug.h"
 #include "event.h"
 #include "header.h"
@@ -45,6 +53,29 @@ static int read_pv_clock(const struct kvm_merge_file *file, struct pv_clock_feat
 	return err ?: *feature->source ? 0 : -ENOENT;
 }
 
+/* What is of earlier times than the first segment is not known. */
+static const char *copy_segments(struct kvm_merge_clock *clock,
+				 const struct kvm_merge_segment *table, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++) {
+		if (table[i].from <= table[i - 1].from)
+			return "its segments are not in the order of time";
+	}
+	if (table[nr - 1].from > INT64_MAX)
+		return "a segment of its clock begins at a time that cannot be";
+	clock->segments = memdup(table, nr * sizeof(*table));
+	clock->reached = calloc(nr, sizeof(*clock->reached));
+	clock->nr_segments = nr;
+	return clock->segments && clock->reached ? NULL : "there is not enough memory";
+}
+
+static const char *one_segment(struct kvm_merge_clock *clock, s64 offset)
+{
+	const struct kvm_merge_segment segment = { .offset = offset };
+
+	return copy_segments(clock, &segment, 1);
+}
+
 /* Why it cannot be is said by the caller, who knows whether the user wanted it. */
 static const char *try_pv(struct kvm_merge_clock *clock, const struct kvm_merge_clock_opts *opts,
 			  const struct kvm_merge_file *guest)
@@ -53,17 +84,18 @@ static const char *try_pv(struct kvm_merge_clock *clock, const struct kvm_merge_
 
 	clock->method = KVM_MERGE_CLOCK_PV;
 	clock->bound = PV_BOUND;
-	clock->offset = opts->pv_offset;
+	if (opts->nr_pv)
+		return copy_segments(clock, opts->pv, opts->nr_pv);
 	if (opts->has_pv_offset)
-		return NULL;
+		return one_segment(clock, opts->pv_offset);
 	if (read_pv_clock(guest, &feature))
 		return "its header does not have the paravirtual perf clock (PV_CLOCK):\n"
-		       "       record it in a guest whose 'perf kvm pvpmu clock' says page or msr,\n"
-		       "       or give the offset that this command showed there, as pv-offset=NS";
+		       "         record it in a guest whose 'perf kvm pvpmu clock' says page or msr,\n"
+		       "         or give the offset that this command showed there, as pv-offset=NS";
 	if (feature.changed)
-		return "its perf clock changed while it was recorded: record it again";
-	clock->offset = feature.relation.offset;
-	return NULL;
+		return "its perf clock changed while it was recorded: record it again, or give what\n"
+		       "         is known of it as a table (readings=FILE)";
+	return one_segment(clock, feature.relation.offset);
 }
 
 static bool parse_time_conv(const union perf_event *event, struct perf_tsc_conversion *conv)
@@ -123,18 +155,25 @@ static const char *try_tsc(struct kvm_merge_clock *clock, const struct kvm_merge
 			   const struct kvm_merge_file *host, const struct kvm_merge_file *guest)
 {
 	clock->method = KVM_MERGE_CLOCK_TSC;
-	clock->offset = opts->tsc_offset;
-	if (!opts->has_tsc_offset)
+	if (!opts->has_tsc_offset && !opts->nr_tsc)
 		return "the offset of its TSC is not known: give what the host's\n"
-		       "       /sys/kernel/debug/kvm/PID-FD/vcpu0/tsc-offset says, as tsc-offset=N";
+		       "         /sys/kernel/debug/kvm/PID-FD/vcpu0/tsc-offset says, as tsc-offset=N";
 	if (find_time_conv(guest, &clock->guest))
 		return "it does not tell how its times follow from the TSC (TIME_CONV),\n"
-		       "       as perf's clock was not the TSC in that guest";
+		       "         as perf's clock was not the TSC in that guest";
 	if (find_time_conv(host, &clock->host))
 		return "the host's recording does not tell how its times follow from the TSC\n"
-		       "       (TIME_CONV)";
+		       "         (TIME_CONV)";
 	clock->bound = tsc_bound(&clock->guest);
-	return NULL;
+	return opts->nr_tsc ? copy_segments(clock, opts->tsc, opts->nr_tsc) :
+			      one_segment(clock, opts->tsc_offset);
+}
+
+static const char *try_probe(struct kvm_merge_clock *clock, const struct kvm_merge_clock_opts *opts)
+{
+	clock->method = KVM_MERGE_CLOCK_PROBE;
+	clock->bound = 0;
+	return kvm_merge_probe__init(clock, opts->readings, opts->nr_readings);
 }
 
 static int check_default_clock(const struct kvm_merge_file *file)
@@ -146,57 +185,147 @@ static int check_default_clock(const struct kvm_merge_file *file)
 	return -EINVAL;
 }
 
-/* Says why if the two cannot be aligned, and what would help. */
+static const char *try(struct kvm_merge_clock *clock, enum kvm_merge_method method,
+		       const struct kvm_merge_clock_opts *opts,
+		       const struct kvm_merge_file *host, const struct kvm_merge_file *guest)
+{
+	switch (method) {
+	case KVM_MERGE_CLOCK_PV:
+		return try_pv(clock, opts, guest);
+	case KVM_MERGE_CLOCK_TSC:
+		return try_tsc(clock, opts, host, guest);
+	case KVM_MERGE_CLOCK_PROBE:
+	case KVM_MERGE_CLOCK_AUTO:
+	default:
+		return try_probe(clock, opts);
+	}
+}
+
+static int segment_to_host(struct kvm_merge_clock *clock, size_t nr, u64 time, s64 *host)
+{
+	s64 offset = clock->segments[nr].offset;
+	u64 tsc;
+
+	if (clock->segments[nr].unknown)
+		return -ENODATA;
+	if (clock->method != KVM_MERGE_CLOCK_TSC)
+		return __builtin_add_overflow((s64)time, offset, host) ? -ERANGE : 0;
+	tsc = perf_time_to_tsc(time, &clock->guest) - (u64)offset;
+	*host = tsc_to_perf_time(tsc, &clock->host);
+	return 0;
+}
+
+/* A later segment may begin before that, on the host's clock: a step back. */
+static void find_reached(struct kvm_merge_clock *clock)
+{
+	s64 end;
+
+	for (size_t i = 1; i < clock->nr_segments; i++) {
+		clock->reached[i] = clock->reached[i - 1];
+		if (!segment_to_host(clock, i - 1, clock->segments[i].from, &end) && end > 0)
+			clock->reached[i] = max(clock->reached[i], (u64)end);
+	}
+}
+
+/* The best first; says why if the two cannot be aligned, and what would help. */
 int kvm_merge_clock__init(struct kvm_merge_clock *clock, const struct kvm_merge_clock_opts *opts,
 			  const struct kvm_merge_file *host, const struct kvm_merge_file *guest)
 {
-	const char *no_pv = NULL, *no_tsc = NULL;
+	const char *why[KVM_MERGE_CLOCK_PROBE + 1] = {};
 	int err = check_default_clock(host) ?: check_default_clock(guest);
 
 	if (err)
 		return err;
 	memset(clock, 0, sizeof(*clock));
-	if (opts->method != KVM_MERGE_CLOCK_TSC) {
-		no_pv = try_pv(clock, opts, guest);
-		if (!no_pv)
+	for (int method = KVM_MERGE_CLOCK_PV; method <= KVM_MERGE_CLOCK_PROBE; method++) {
+		if (opts->method != KVM_MERGE_CLOCK_AUTO && (int)opts->method != method)
+			continue;
+		why[method] = try(clock, method, opts, host, guest);
+		if (!why[method]) {
+			find_reached(clock);
 			return 0;
-	}
-	if (opts->method != KVM_MERGE_CLOCK_PV) {
-		no_tsc = try_tsc(clock, opts, host, guest);
-		if (!no_tsc)
-			return 0;
+		}
+		kvm_merge_clock__exit(clock);
 	}
 	pr_err("%s: its times cannot be aligned with the host's.\n", guest->path);
-	if (no_pv)
-		pr_err("  pv:  %s.\n", no_pv);
-	if (no_tsc)
-		pr_err("  tsc: %s.\n", no_tsc);
+	for (int method = KVM_MERGE_CLOCK_PV; method <= KVM_MERGE_CLOCK_PROBE; method++) {
+		if (why[method])
+			pr_err("  %-6s %s.\n", kvm_merge_clock__name(method), why[method]);
+	}
 	return -EINVAL;
 }
 
-/* An error: such a time is none. 0 stays: perf puts it where there is no time. */
+void kvm_merge_clock__exit(struct kvm_merge_clock *clock)
+{
+	zfree(&clock->segments);
+	zfree(&clock->reached);
+	zfree(&clock->points);
+	clock->nr_segments = 0;
+	clock->nr_points = 0;
+}
+
+static int find_segment(struct kvm_merge_clock *clock, u64 time)
+{
+	const struct kvm_merge_segment *segments = clock->segments;
+	size_t low = 0, high = clock->nr_segments;
+
+	if (time < segments[0].from)
+		return -ENODATA;
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		if (segments[mid].from <= time)
+			low = mid;
+		else
+			high = mid;
+	}
+	clock->last = low;
+	return 0;
+}
+
+/*
+ * -ERANGE: such a time is none; -ENODATA: it is not known what it was on the host.
+ * 0 stays: perf puts it where there is no time.
+ */
 int kvm_merge_clock__to_host(struct kvm_merge_clock *clock, u64 *time)
 {
 	s64 host;
+	int err;
 
 	if (!*time)
 		return 0;
 	if (*time > INT64_MAX)
 		return -ERANGE;
-	if (clock->method == KVM_MERGE_CLOCK_TSC) {
-		u64 tsc = perf_time_to_tsc(*time, &clock->guest) - (u64)clock->offset;
-
-		host = tsc_to_perf_time(tsc, &clock->host);
-	} else if (__builtin_add_overflow((s64)*time, clock->offset, &host)) {
-		return -ERANGE;
-	}
+	if (clock->method == KVM_MERGE_CLOCK_PROBE)
+		err = kvm_merge_probe__to_host(clock, *time, &host);
+	else
+		err = find_segment(clock, *time) ?:
+		      segment_to_host(clock, clock->last, *time, &host);
+	if (err)
+		return err;
 	if (host <= 0)
 		return -ERANGE;
 	*time = host;
 	return 0;
 }
 
-const char *kvm_merge_clock__name(const struct kvm_merge_clock *clock)
+/* Of the time that was turned into the host's last: whether earlier segments went beyond it. */
+bool kvm_merge_clock__is_step_back(const struct kvm_merge_clock *clock, u64 host_time)
 {
-	return clock->method == KVM_MERGE_CLOCK_TSC ? "tsc" : "pv";
+	return clock->reached && host_time < clock->reached[clock->last];
+}
+
+const char *kvm_merge_clock__name(enum kvm_merge_method method)
+{
+	switch (method) {
+	case KVM_MERGE_CLOCK_PV:
+		return "pv";
+	case KVM_MERGE_CLOCK_TSC:
+		return "tsc";
+	case KVM_MERGE_CLOCK_PROBE:
+		return "probe";
+	case KVM_MERGE_CLOCK_AUTO:
+	default:
+		return "auto";
+	}
 }

@@ -108,8 +108,17 @@ static int guest__look(struct kvm_merge_stream *stream, union perf_event *event,
 	/* What perf synthesized has no time, and is true from the start. */
 	if (!*field)
 		return kvm_merge_guest__emit(guest, event) ?: KVM_MERGE_DONE;
-	if (kvm_merge_clock__to_host(&guest->clock, field))
+	switch (kvm_merge_clock__to_host(&guest->clock, field)) {
+	case 0:
+		break;
+	case -ENODATA:
+		guest->stats.unaligned++;
+		return KVM_MERGE_DONE;
+	default:
 		return skip_damaged(guest);
+	}
+	if (kvm_merge_clock__is_step_back(&guest->clock, *field))
+		guest->stats.stepped_back++;
 	*time = *field;
 	return KVM_MERGE_QUEUE;
 }
@@ -336,6 +345,20 @@ static int check_events(const struct kvm_merge_guest *guest)
 	return 0;
 }
 
+/* Why has been said. What is left of it gives no records and no events. */
+static void leave_out(struct kvm_merge_guest *guest)
+{
+	const char *path = guest->file.path;
+
+	kvm_merge_guest__exit(guest);
+	memset(&guest->file, 0, sizeof(guest->file));
+	guest->file.path = path;
+	guest->file.fd = -1;
+	guest->nr_vcpus = 0;
+	guest->stream.eof = true;
+	guest->failed = true;
+}
+
 int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge,
 			  const struct kvm_merge_guest_opts *opts)
 {
@@ -348,6 +371,10 @@ int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge
 	      kvm_merge_ids__init(&guest->ids, &guest->file) ?:
 	      init_vcpus(guest) ?:
 	      kvm_merge_clock__init(&guest->clock, &opts->clock, &merge->host.file, &guest->file);
+	if (err && err != -ENOMEM && opts->may_fail) {
+		leave_out(guest);
+		return 0;
+	}
 	if (err)
 		return err;
 	kvm_merge_stream__init(&guest->stream, &guest->file);
@@ -361,6 +388,7 @@ void kvm_merge_guest__exit(struct kvm_merge_guest *guest)
 {
 	kvm_merge_stream__exit(&guest->stream);
 	kvm_merge_ids__exit(&guest->ids);
+	kvm_merge_clock__exit(&guest->clock);
 	zfree(&guest->vcpus);
 	kvm_merge_file__close(&guest->file);
 }

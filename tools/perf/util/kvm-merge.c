@@ -194,7 +194,7 @@ static bool is_whole(const struct kvm_merge_file *file, const struct kvm_merge_s
 		     const struct kvm_merge_stats *stats)
 {
 	return !file->cut && !stream->damaged && !stats->damaged && !stats->unknown &&
-	       !stats->too_large && !stats->nested;
+	       !stats->too_large && !stats->nested && !stats->unaligned;
 }
 
 /* Whether all that the files had went into the output. */
@@ -205,7 +205,7 @@ bool kvm_merge__is_complete(const struct kvm_merge *merge)
 	for (size_t i = 0; i < merge->nr_guests; i++) {
 		const struct kvm_merge_guest *guest = &merge->guests[i];
 
-		if (!is_whole(&guest->file, &guest->stream, &guest->stats))
+		if (guest->failed || !is_whole(&guest->file, &guest->stream, &guest->stats))
 			return false;
 	}
 	return is_whole(&host->file, &host->stream, &host->stats);

@@ -19,6 +19,7 @@ struct kvm_merge_guest_opts {
 	const char			*path;
 	const char			*name;	/* NULL: none */
 	u32				pid;	/* of the VM's process */
+	bool				may_fail; /* if it cannot be merged, merge the others */
 	struct kvm_merge_clock_opts	clock;
 };
 
@@ -29,9 +30,11 @@ struct kvm_merge_stats {
 	u64	lost;		/* records, as the kernel counted them */
 	u64	lost_samples;
 	u64	damaged;	/* records that contradict themselves or their file */
+	u64	unaligned;	/* of times of which nothing is known */
 	u64	nested;		/* records of guests of this guest */
 	u64	unknown;	/* records of a type that this perf does not know */
 	u64	too_large;	/* no room for an identifier */
+	u64	stepped_back;	/* not left out, but earlier than a segment before */
 };
 
 /* Which thread of the host runs a vCPU, and where, as far as the host's recording tells. */
@@ -50,6 +53,7 @@ struct kvm_merge_guest {
 	struct kvm_merge_vcpu		*vcpus;
 	u32				nr_vcpus;
 	bool				one_vcpu;
+	bool				failed;		/* nothing of it is merged */
 	struct kvm_merge_stats		stats;
 	u64				host_cpu;	/* records that have the host's CPU */
 };
