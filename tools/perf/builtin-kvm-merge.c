@@ -26,6 +26,7 @@
 /* What a guest's options point into */
 struct guest_arg {
 	char			*text;
+	s32			*tids;
 	struct kvm_merge_table	table;
 };
 
@@ -105,7 +106,34 @@ static int parse_readings(const char *val, struct kvm_merge_table *table)
 	return err;
 }
 
-static int parse_key(struct kvm_merge_guest_opts *guest, struct kvm_merge_table *table,
+/* TID[:TID...], in the order of the vCPUs */
+static int parse_threads(const char *val, struct kvm_merge_guest_opts *guest, s32 **tids)
+{
+	size_t nr = 1;
+	char *end;
+	long tid;
+
+	for (const char *pos = val; *pos; pos++)
+		nr += *pos == ':';
+	free(*tids);
+	*tids = calloc(nr, sizeof(**tids));
+	if (!*tids)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++, val = end + 1) {
+		tid = isdigit(*val) ? strtol(val, &end, 10) : 0;
+		if (tid < 1 || tid > INT_MAX || *end != (i + 1 < nr ? ':' : '\0')) {
+			pr_err("--guest: threads= needs the ids of the vCPUs' threads on the host, with ':'\n"
+			       "between them.\n");
+			return -EINVAL;
+		}
+		(*tids)[i] = tid;
+	}
+	guest->tids = *tids;
+	guest->nr_tids = nr;
+	return 0;
+}
+
+static int parse_key(struct kvm_merge_guest_opts *guest, struct guest_arg *arg,
 		     const char *key, const char *val)
 {
 	struct kvm_merge_clock_opts *clock = &guest->clock;
@@ -121,9 +149,11 @@ static int parse_key(struct kvm_merge_guest_opts *guest, struct kvm_merge_table 
 	if (val && !strcmp(key, "tsc-offset"))
 		return parse_offset(key, val, &clock->tsc_offset, &clock->has_tsc_offset);
 	if (val && !strcmp(key, "readings"))
-		return parse_readings(val, table);
-	pr_err("--guest: '%s' is unknown: there are pid=, name=, clock=, readings=, pv-offset= and\n"
-	       "tsc-offset=.\n", key);
+		return parse_readings(val, &arg->table);
+	if (val && !strcmp(key, "threads"))
+		return parse_threads(val, guest, &arg->tids);
+	pr_err("--guest: '%s' is unknown: there are pid=, name=, clock=, readings=, pv-offset=,\n"
+	       "tsc-offset= and threads=.\n", key);
 	return -EINVAL;
 }
 
@@ -136,7 +166,7 @@ static int parse_guest(struct kvm_merge_guest_opts *guest, struct guest_arg *arg
 	guest->path = strsep(&text, ",");
 	while ((part = strsep(&text, ",")) != NULL) {
 		const char *key = strsep(&part, "=");
-		int err = parse_key(guest, &arg->table, key, part);
+		int err = parse_key(guest, arg, key, part);
 
 		if (err)
 			return err;
@@ -177,6 +207,7 @@ static int grow(struct merge_args *args)
 static void free_arg(struct guest_arg *arg)
 {
 	kvm_merge_table__exit(&arg->table);
+	zfree(&arg->tids);
 	zfree(&arg->text);
 }
 

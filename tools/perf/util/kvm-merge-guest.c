@@ -316,7 +316,8 @@ static int init_vcpus(struct kvm_merge_guest *guest)
 	if (err && err != -ENOENT)
 		return err;
 	guest->nr_vcpus = MAX_VCPUS;
-	if (!err && size >= sizeof(*nr) && *nr && *nr <= MAX_VCPUS)
+	guest->knows_vcpus = !err && size >= sizeof(*nr) && *nr && *nr <= MAX_VCPUS;
+	if (guest->knows_vcpus)
 		guest->nr_vcpus = *nr;
 	free(nr);
 	guest->one_vcpu = guest->nr_vcpus == 1;
@@ -324,6 +325,8 @@ static int init_vcpus(struct kvm_merge_guest *guest)
 	if (!guest->vcpus)
 		return -ENOMEM;
 	memset(guest->vcpus, -1, guest->nr_vcpus * sizeof(*guest->vcpus));
+	for (u32 i = 0; i < min(guest->nr_vcpus, guest->opts.nr_tids); i++)
+		guest->vcpus[i].tid = guest->opts.tids[i];
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "event.h"
 #include "evsel.h"
 #include "header.h"
+#include "kvm-machines.h"
 #include "strbuf.h"
 
 #define NAME_ALIGN	64
@@ -226,6 +227,16 @@ static int add_sample_time(struct strbuf *sb, const struct kvm_merge *merge)
 	       strbuf_add(sb, &merge->last_sample, sizeof(merge->last_sample));
 }
 
+static int add_machines(struct strbuf *sb, const struct kvm_merge *merge)
+{
+	struct kvm_machines machines = {};
+	int err = kvm_merge__get_machines(merge, &machines) ?:
+		  kvm_machines__write(&machines, sb);
+
+	kvm_machines__exit(&machines);
+	return err;
+}
+
 static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 		       const struct out_attr *attrs, u32 nr)
 {
@@ -236,6 +247,8 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 		return add_event_desc(sb, attrs, nr);
 	case HEADER_SAMPLE_TIME:
 		return add_sample_time(sb, merge);
+	case HEADER_KVM_MACHINES:
+		return add_machines(sb, merge);
 	case HEADER_COMPRESSED:
 		return -ENOENT;		/* what was compressed is no longer */
 	default:
@@ -246,7 +259,8 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 /* These are there whatever the host's file has. */
 static bool is_made(int feat)
 {
-	return feat == HEADER_BUILD_ID || feat == HEADER_EVENT_DESC || feat == HEADER_SAMPLE_TIME;
+	return feat == HEADER_BUILD_ID || feat == HEADER_EVENT_DESC ||
+	       feat == HEADER_SAMPLE_TIME || feat == HEADER_KVM_MACHINES;
 }
 
 static int write_strbuf(struct kvm_merge *merge, const struct strbuf *sb)

@@ -13,7 +13,15 @@
 #include "kvm-merge-output.h"
 #include "kvm-merge-stream.h"
 
+struct kvm_machines;
 struct kvm_merge;
+
+/* Where bytes of a guest's recording were lost on their way to its file. */
+enum kvm_merge_loss {
+	KVM_MERGE_LOSS_AGENT,
+	KVM_MERGE_LOSS_CHANNEL,
+	KVM_MERGE_LOSS_BROKEN,	/* the channel broke: it is not known how much */
+};
 
 struct kvm_merge_guest_opts {
 	const char			*path;
@@ -21,6 +29,11 @@ struct kvm_merge_guest_opts {
 	u32				pid;	/* of the VM's process */
 	bool				may_fail; /* if it cannot be merged, merge the others */
 	struct kvm_merge_clock_opts	clock;
+	const s32			*tids;	/* of the vCPUs' threads, -1: unknown */
+	u32				nr_tids;
+	u64				lost_agent;	/* bytes */
+	u64				lost_channel;	/* bytes */
+	bool				is_broken;
 };
 
 /* What went into the output, and what did not. */
@@ -53,6 +66,7 @@ struct kvm_merge_guest {
 	struct kvm_merge_vcpu		*vcpus;
 	u32				nr_vcpus;
 	bool				one_vcpu;
+	bool				knows_vcpus;	/* how many there are */
 	bool				failed;		/* nothing of it is merged */
 	struct kvm_merge_stats		stats;
 	u64				host_cpu;	/* records that have the host's CPU */
@@ -83,6 +97,11 @@ bool kvm_merge__is_complete(const struct kvm_merge *merge);
 void kvm_merge__count(struct kvm_merge *merge, struct kvm_merge_stats *stats,
 		      const union perf_event *event, u64 time);
 u64 kvm_merge__new_id(struct kvm_merge *merge);
+
+/* What was merged, and what was lost */
+int kvm_merge__get_machines(const struct kvm_merge *merge, struct kvm_machines *machines);
+void kvm_merge_guest_opts__add_loss(struct kvm_merge_guest_opts *opts, enum kvm_merge_loss where,
+				    u64 bytes);
 
 /* Hosts */
 int kvm_merge_host__init(struct kvm_merge_host *host, struct kvm_merge *merge, const char *path);

@@ -62,6 +62,30 @@ test_pv_clock() {
   check_times "${name}" pv 4005 -42
 }
 
+# The header tells of which machines the file is, in 80 columns.
+test_machines() {
+  local name="Machines" nr
+
+  nr=$(count "${out}/guest1")
+  head -c $(($(stat -c %s "${out}/guest2") / 2)) "${out}/guest2" > "${out}/bad"
+  printf 'pv 0 10\npv 20 unknown\npv 30 -40\n' > "${out}/table"
+  merge 3 "${out}/guest1,pid=4001,name=vm1,readings=${out}/table,threads=41:42" \
+    "${out}/bad,pid=2147483647,pv-offset=0" || fail "${name}" "status"
+  run 0 perf report -i "${out}/merged" --header-only || fail "${name}" "header"
+  says "^# +host +- +- +- +[0-9]+ +$(count "${out}/host") +[0-9]+$" \
+    "^# +4001 vm1 +$(getconf _NPROCESSORS_ONLN) pv +2 ns +[0-9]+ +${nr} +[0-9]+$" \
+    "^# +2147483647 +[0-9?]+ pv +2 ns +[0-9]+ +[0-9]+ +[0-9]+$" \
+    "clock's offset: 10 from 0, unknown from 20, -40 from 30" "threads of vCPUs: 0 is 41" \
+    "its recording was cut off or damaged" || fail "${name}" "text"
+  sed -n '/^# machines/,/^# missing/p' "${out}/stdout" | grep -v "^# missing" | grep -E '.{81}' &&
+    fail "${name}" "wide lines"
+  # What perf inject makes of it still has them.
+  perf inject -i "${out}/merged" -o "${out}/injected" > "${out}/log" 2>&1 ||
+    fail "${name}" "inject"
+  run 0 perf report -i "${out}/injected" --header-only || fail "${name}" "header after inject"
+  says "^# +4001 vm1 +" || fail "${name}" "text after inject"
+}
+
 # A group that is read with each sample, and a file of one event without identifiers.
 test_formats() {
   local name="Formats"
@@ -91,7 +115,7 @@ test_refusals() {
   echo text > "${out}/text"
   merge 1 "${out}/text,pid=1,pv-offset=0" || fail "${name}" "status of text"
   says "too short" || fail "${name}" "text"
-  for what in "pid=0" "pid=x" "name=a b" "clock=best" "color=1" "pv-offset=x"
+  for what in "pid=0" "pid=x" "name=a b" "clock=best" "color=1" "pv-offset=x" "threads=1:" "threads=x" "threads="
   do
     merge 129 "${out}/guest1,pid=4001,${what}" || fail "${name}" "${what}"
   done
@@ -157,6 +181,7 @@ test_cpumode
 test_vcpus
 test_offset
 test_pv_clock
+test_machines
 test_formats
 test_refusals
 test_truncated
