@@ -19,6 +19,7 @@
 #include "util/debug.h"
 #include "util/kvm-merge.h"
 #include "util/kvm-merge-table.h"
+#include "util/kvm-verify.h"
 #include "util/pv-clock.h"
 
 #define EXIT_INCOMPLETE	3
@@ -35,6 +36,8 @@ struct merge_args {
 	struct guest_arg		*args;
 	size_t				nr_guests;
 	const char			*output;
+	bool				verify;
+	bool				json;
 };
 
 static int parse_pid(const char *val, struct kvm_merge_guest_opts *guest)
@@ -240,77 +243,93 @@ static void free_args(struct merge_args *args)
 	zfree(&args->guests);
 }
 
-static void print_left_out(u64 nr, const char *why)
+static void print_left_out(FILE *fp, u64 nr, const char *why)
 {
 	if (nr)
-		printf("  left out: %" PRIu64 " %s\n", nr, why);
+		fprintf(fp, "  left out: %" PRIu64 " %s\n", nr, why);
 }
 
-static void print_stats(const struct kvm_merge_stats *stats, const struct kvm_merge_stream *stream)
+static void print_stats(FILE *fp, const struct kvm_merge_stats *stats,
+			const struct kvm_merge_stream *stream)
 {
-	printf("  records: %" PRIu64 ", of which samples: %" PRIu64 "\n",
+	fprintf(fp, "  records: %" PRIu64 ", of which samples: %" PRIu64 "\n",
 	       stats->records, stats->samples);
-	printf("  lost while recording: %" PRIu64 " records, %" PRIu64 " samples\n",
+	fprintf(fp, "  lost while recording: %" PRIu64 " records, %" PRIu64 " samples\n",
 	       stats->lost, stats->lost_samples);
-	print_left_out(stats->damaged, "damaged records");
-	print_left_out(stats->unaligned, "records of times of which nothing is known");
-	print_left_out(stats->nested, "records of guests of this guest");
-	print_left_out(stats->unknown, "records of a type that this perf does not know");
-	print_left_out(stats->too_large, "records that are too large for an identifier");
+	print_left_out(fp, stats->damaged, "damaged records");
+	print_left_out(fp, stats->unaligned, "records of times of which nothing is known");
+	print_left_out(fp, stats->nested, "records of guests of this guest");
+	print_left_out(fp, stats->unknown, "records of a type that this perf does not know");
+	print_left_out(fp, stats->too_large, "records that are too large for an identifier");
 	if (stream->file->cut || stream->damaged)
-		printf("  the file is cut off or damaged: its end is left out\n");
+		fprintf(fp, "  the file is cut off or damaged: its end is left out\n");
 	if (stream->late)
-		printf("  out of order in the file: %" PRIu64 " records\n", stream->late);
+		fprintf(fp, "  out of order in the file: %" PRIu64 " records\n", stream->late);
 	if (stats->stepped_back)
-		printf("  stepped back: %" PRIu64 " records are earlier than what was before their clock\n"
+		fprintf(fp, "  stepped back: %" PRIu64 " records are earlier than what was before their clock\n"
 		       "  changed\n", stats->stepped_back);
 }
 
-static void print_cpus(const struct kvm_merge_guest *guest)
+static void print_cpus(FILE *fp, const struct kvm_merge_guest *guest)
 {
 	if (guest->host_cpu)
-		printf("  with the number of the host's CPU: %" PRIu64 " records\n",
+		fprintf(fp, "  with the number of the host's CPU: %" PRIu64 " records\n",
 		       guest->host_cpu);
 	else if (verbose > 0)
-		printf("  CPU numbers are the guest's own: the host's recording does not tell\n"
+		fprintf(fp, "  CPU numbers are the guest's own: the host's recording does not tell\n"
 		       "  where the vCPUs ran (it needs --switch-events, and threads' names)\n");
 }
 
-static void print_clock(const struct kvm_merge_clock *clock)
+static void print_clock(FILE *fp, const struct kvm_merge_clock *clock)
 {
-	printf("  clock: %s, off by at most %" PRIu64 " ns%s", kvm_merge_clock__name(clock->method),
+	fprintf(fp, "  clock: %s, off by at most %" PRIu64 " ns%s", kvm_merge_clock__name(clock->method),
 	       clock->bound, clock->method == KVM_MERGE_CLOCK_TSC ?
 	       " if the TSC offset is right and the TSC not scaled" : "");
 	if (clock->nr_segments > 1)
-		printf(", in %zu segments", clock->nr_segments);
+		fprintf(fp, ", in %zu segments", clock->nr_segments);
 	if (clock->nr_points)
-		printf(", by %zu reading%s", clock->nr_points, clock->nr_points > 1 ? "s" : "");
-	printf("\n");
+		fprintf(fp, ", by %zu reading%s", clock->nr_points, clock->nr_points > 1 ? "s" : "");
+	fprintf(fp, "\n");
 }
 
-static void print_guest(const struct kvm_merge_guest *guest)
+static void print_guest(FILE *fp, const struct kvm_merge_guest *guest)
 {
 	if (guest->failed) {
-		printf("  left out: all of it, as was said above\n");
+		fprintf(fp, "  left out: all of it, as was said above\n");
 		return;
 	}
-	print_clock(&guest->clock);
-	print_stats(&guest->stats, &guest->stream);
-	print_cpus(guest);
+	print_clock(fp, &guest->clock);
+	print_stats(fp, &guest->stats, &guest->stream);
+	print_cpus(fp, guest);
 }
 
-static void print_result(const struct kvm_merge *merge, const char *output)
+static void print_result(FILE *fp, const struct kvm_merge *merge, const char *output)
 {
-	printf("%s: host %s\n", output, merge->host.file.path);
-	print_stats(&merge->host.stats, &merge->host.stream);
+	fprintf(fp, "%s: host %s\n", output, merge->host.file.path);
+	print_stats(fp, &merge->host.stats, &merge->host.stream);
 	for (size_t i = 0; i < merge->nr_guests; i++) {
 		const struct kvm_merge_guest *guest = &merge->guests[i];
 		const char *name = guest->opts.name;
 
-		printf("%s: guest %s, pid %u%s%s\n", output, guest->file.path, guest->opts.pid,
+		fprintf(fp, "%s: guest %s, pid %u%s%s\n", output, guest->file.path, guest->opts.pid,
 		       name ? ", name " : "", name ?: "");
-		print_guest(guest);
+		print_guest(fp, guest);
 	}
+}
+
+static int verify(const struct merge_args *args, const char *path)
+{
+	struct kvm_verify result;
+	int err;
+
+	kvm_verify__init(&result);
+	err = kvm_verify__file(&result, path);
+	if (!err && args->json)
+		kvm_verify__fprintf_json(&result, stdout);
+	else if (!err)
+		kvm_verify__fprintf(&result, stdout);
+	kvm_verify__exit(&result);
+	return err ? 1 : 0;
 }
 
 static int run(const struct merge_args *args, const char *host)
@@ -320,9 +339,9 @@ static int run(const struct merge_args *args, const char *host)
 	bool complete = kvm_merge__is_complete(&merge);
 
 	if (!err)
-		print_result(&merge, args->output);
+		print_result(args->json ? stderr : stdout, &merge, args->output);
 	kvm_merge__exit(&merge);
-	if (err)
+	if (err || (args->verify && verify(args, args->output)))
 		return 1;
 	return complete ? 0 : EXIT_INCOMPLETE;
 }
@@ -335,17 +354,23 @@ int cmd_kvm_merge(int argc, const char **argv)
 			     "recording of a guest, and the process that is its VM",
 			     parse_guest_opt),
 		OPT_STRING('o', "output", &args.output, "file", "the merged recording"),
+		OPT_BOOLEAN(0, "verify", &args.verify,
+			    "check that guests' samples lie where the host saw the guest run"),
+		OPT_BOOLEAN('j', "json", &args.json, "with --verify: print its result as JSON"),
 		OPT_INCR('v', "verbose", &verbose, "be more verbose"),
 		OPT_END()
 	};
 	const char * const usage[] = {
 		"perf kvm merge <host file> --guest=<file>,pid=<n>[,...] [--guest=...] -o <file>",
+		"perf kvm merge --verify [-j] <merged file>",
 		NULL
 	};
 	int ret;
 
 	argc = parse_options(argc, argv, options, usage, 0);
-	if (argc != 1 || !args.nr_guests || !args.output) {
+	if (argc == 1 && args.verify && !args.nr_guests && !args.output)
+		return verify(&args, argv[0]);
+	if (argc != 1 || !args.nr_guests || !args.output || (args.json && !args.verify)) {
 		free_args(&args);
 		usage_with_options(usage, options);
 	}
