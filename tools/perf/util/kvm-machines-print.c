@@ -10,6 +10,7 @@
 #include <string.h>
 #include <linux/compiler.h>
 #include <linux/kernel.h>
+#include "env.h"
 #include "kvm-merge-clock.h"
 
 #define COLUMNS		80
@@ -190,6 +191,22 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 	print_values(machine, fp, "out of order: ", texts, KVM_MACHINE_LATE, KVM_MACHINE_LATE);
 	print_values(machine, fp, "stepped back with the clock: ", texts,
 		     KVM_MACHINE_STEPPED_BACK, KVM_MACHINE_STEPPED_BACK);
+}
+
+/* perf script prints no names, as scripts may read what it prints. */
+static bool shows_names;
+
+void kvm_machines__show_names(void)
+{
+	shows_names = true;
+}
+
+/* In front of a sample; with the name if that is wanted, and the file tells it. */
+int kvm_machines__fprintf_vm(const struct perf_env *env, u32 pid, FILE *fp)
+{
+	const char *name = shows_names ? kvm_machines__name(&env->kvm_machines, pid) : NULL;
+
+	return fprintf(fp, "VM:%5u %s%s", pid, name ?: "", name ? " " : "");
 }
 
 void kvm_machines__fprintf(const struct kvm_machines *machines, FILE *fp)

@@ -54,6 +54,18 @@ void kvm_machines__exit(struct kvm_machines *machines)
 	machines->nr = 0;
 }
 
+/* NULL: it has none. */
+const char *kvm_machines__name(const struct kvm_machines *machines, u64 pid)
+{
+	for (u32 i = 0; i < machines->nr; i++) {
+		const struct kvm_machine *machine = &machines->machines[i];
+
+		if (machine->value[KVM_MACHINE_PID] == pid && *machine->name)
+			return machine->name;
+	}
+	return NULL;
+}
+
 static int write_machine(const struct kvm_machine *machine, struct strbuf *sb)
 {
 	struct machine_header header = {

@@ -9,6 +9,7 @@
 
 struct evlist;
 struct feat_fd;
+struct perf_env;
 struct strbuf;
 
 /* Of a machine, in the order that they have in the file: new ones come last. */
@@ -69,6 +70,9 @@ void kvm_machines__exit(struct kvm_machines *machines);
 int kvm_machines__write(const struct kvm_machines *machines, struct strbuf *sb);
 int kvm_machines__read(struct kvm_machines *machines, const void *data, size_t size,
 		       bool needs_swap);
+const char *kvm_machines__name(const struct kvm_machines *machines, u64 pid);
+void kvm_machines__show_names(void);
+int kvm_machines__fprintf_vm(const struct perf_env *env, u32 pid, FILE *fp);
 void kvm_machines__fprintf(const struct kvm_machines *machines, FILE *fp);
 
 /* By these names FEAT_OPN() in header.c finds them. */

@@ -86,6 +86,35 @@ test_machines() {
   says "^# +4001 vm1 +" || fail "${name}" "text after inject"
 }
 
+# perf kvm report and script show the VM and vCPU, and the host beside the guests.
+test_report() {
+  local name="Report" nr
+
+  merge 0 "${out}/guest1,pid=4001,name=vm1,pv-offset=0" "${out}/guest2,pid=4002,pv-offset=0" ||
+    fail "${name}" "status"
+  run 0 perf kvm report -i "${out}/merged" --stdio -g none || fail "${name}" "report"
+  says "^# .* VM +vCPU +Command +Shared Object +Symbol" "% +host {2,}" "% +vm1 +0 " \
+    "% +VM 4002 +([?]|0) " || fail "${name}" "columns"
+  run 0 perf kvm -i "${out}/merged" report --stdio -g none --no-children -s vm ||
+    fail "${name}" "report with keys"
+  [ "$(grep -Ec '^ +100.00% +(host|vm1|VM 4002) *$' "${out}/stdout")" -ge 3 ] ||
+    fail "${name}" "keys"
+  nr=$(count "${out}/guest1")
+  run 0 perf kvm script -i "${out}/merged" -G || fail "${name}" "script"
+  [ "$(grep -c '^VM: 4001 vm1 VCPU:0' "${out}/stdout")" -eq "${nr}" ] || fail "${name}" "VMs"
+  grep -q '^VM: 4002 VCPU:' "${out}/stdout" || fail "${name}" "VM without a name"
+  run 0 perf kvm -i "${out}/merged" script -F time || fail "${name}" "script with fields"
+  grep -q "VM:" "${out}/stdout" && fail "${name}" "fields"
+  # All else is as it was.
+  run 0 perf kvm --host report -i "${out}/host" --stdio -g none || fail "${name}" "host"
+  grep -q "vCPU" "${out}/stdout" && fail "${name}" "columns of a file that is not merged"
+  # Without a name of a file, the merged one is taken if it is there.
+  mkdir -p "${out}/dir"
+  cp "${out}/merged" "${out}/dir/perf.data.kvm"
+  (cd "${out}/dir" && run 0 perf kvm report --stdio -g none && says " VM +vCPU ") ||
+    fail "${name}" "default file"
+}
+
 # A group that is read with each sample, and a file of one event without identifiers.
 test_formats() {
   local name="Formats"
@@ -182,6 +211,7 @@ test_vcpus
 test_offset
 test_pv_clock
 test_machines
+test_report
 test_formats
 test_refusals
 test_truncated
