@@ -36,6 +36,7 @@ struct merge_args {
 	struct guest_arg		*args;
 	size_t				nr_guests;
 	const char			*output;
+	bool				keep_going;
 	bool				verify;
 	bool				json;
 };
@@ -335,9 +336,13 @@ static int verify(const struct merge_args *args, const char *path)
 static int run(const struct merge_args *args, const char *host)
 {
 	struct kvm_merge merge;
-	int err = kvm_merge__run(&merge, host, args->output, args->guests, args->nr_guests);
-	bool complete = kvm_merge__is_complete(&merge);
+	bool complete;
+	int err;
 
+	for (size_t i = 0; i < args->nr_guests; i++)
+		args->guests[i].may_fail = args->keep_going;
+	err = kvm_merge__run(&merge, host, args->output, args->guests, args->nr_guests);
+	complete = kvm_merge__is_complete(&merge);
 	if (!err)
 		print_result(args->json ? stderr : stdout, &merge, args->output);
 	kvm_merge__exit(&merge);
@@ -354,6 +359,8 @@ int cmd_kvm_merge(int argc, const char **argv)
 			     "recording of a guest, and the process that is its VM",
 			     parse_guest_opt),
 		OPT_STRING('o', "output", &args.output, "file", "the merged recording"),
+		OPT_BOOLEAN('k', "keep-going", &args.keep_going,
+			    "leave out guests that cannot be merged, and merge the others"),
 		OPT_BOOLEAN(0, "verify", &args.verify,
 			    "check that guests' samples lie where the host saw the guest run"),
 		OPT_BOOLEAN('j', "json", &args.json, "with --verify: print its result as JSON"),

@@ -63,6 +63,7 @@ struct kvm_merge_file {
 	struct kvm_merge_attr	*attrs;
 	u32			nr_attrs;
 	u32			nr_ids;		/* of all attrs */
+	u32			nr_names;	/* that came as records */
 	struct perf_file_section sections[HEADER_FEAT_BITS];
 	struct kvm_merge_body	bodies[HEADER_LAST_FEATURE];	/* in place of sections */
 	DECLARE_BITMAP(features, HEADER_FEAT_BITS);

@@ -15,6 +15,9 @@
 #include "kvm-merge-record.h"
 #include "kvm-merge-stream.h"
 
+/* Each is looked for among all events: endless ones must not take endless time. */
+#define MAX_NAMES	(4 * KVM_MERGE_MAX_ATTRS)
+
 /* Names and build ids are strings that end within their record. */
 static bool has_string(const union perf_event *event, const char *string)
 {
@@ -80,13 +83,12 @@ static int take_attr(struct kvm_merge_file *file, const union perf_event *event)
 	return 0;
 }
 
+/* perf gives names by the first id of an event. */
 static struct kvm_merge_attr *find_attr(struct kvm_merge_file *file, u64 id)
 {
 	for (u32 i = 0; i < file->nr_attrs; i++) {
-		for (u32 j = 0; j < file->attrs[i].nr_ids; j++) {
-			if (file->attrs[i].ids[j] == id)
-				return &file->attrs[i];
-		}
+		if (file->attrs[i].nr_ids && file->attrs[i].ids[0] == id)
+			return &file->attrs[i];
 	}
 	return NULL;
 }
@@ -101,6 +103,8 @@ static int take_event_update(struct kvm_merge_file *file, const union perf_event
 		return -EBADMSG;
 	if (update->type != PERF_EVENT_UPDATE__NAME)
 		return 0;
+	if (file->nr_names++ >= MAX_NAMES)
+		return -EBADMSG;
 	attr = find_attr(file, update->id);
 	if (!attr || !has_string(event, update->name))
 		return -EBADMSG;

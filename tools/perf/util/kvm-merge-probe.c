@@ -248,7 +248,8 @@ static const struct kvm_merge_point *find_point(struct kvm_merge_clock *clock, u
 static s64 interpolate(const struct kvm_merge_point *point, u64 time)
 {
 	double whole = point[1].guest - point->guest, part = time - point->guest;
-	double delta = (double)point[1].offset - (double)point->offset;
+	/* The offsets may be too large for a double, their difference is not. */
+	double delta = (s64)((u64)point[1].offset - (u64)point->offset);
 
 	return point->offset + (s64)(delta * (part / whole));
 }

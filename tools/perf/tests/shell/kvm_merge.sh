@@ -153,6 +153,25 @@ test_refusals() {
     fail "${name}" "output is input"
 }
 
+# One guest's file does not keep the others from being merged, if that is wanted.
+test_keep_going() {
+  local name="Keep going"
+
+  echo text > "${out}/bad"
+  merge 1 "${out}/bad,pid=1,pv-offset=0" "${out}/guest1,pid=4001,pv-offset=0" ||
+    fail "${name}" "status without it"
+  run 3 perf kvm merge -k "${out}/host" --guest="${out}/bad,pid=1,name=bad,pv-offset=0" \
+    --guest="${out}/guest2,pid=4002" --guest="${out}/none,pid=2,pv-offset=0" \
+    --guest="${out}/guest1,pid=4001,pv-offset=0" -o "${out}/merged" || fail "${name}" "status"
+  says "bad: its header cannot be read" "guest2: its times cannot be aligned" \
+    "none: cannot be opened" "left out: all of it" || fail "${name}" "text"
+  check_counts "${name}" guest1 4001
+  [ "$(count "${out}/merged" "VM: ")" -eq "$(count "${out}/guest1")" ] ||
+    fail "${name}" "samples of others"
+  run 0 perf report -i "${out}/merged" --header-only || fail "${name}" "header"
+  says "^# +1 bad +[?] - +- +0 +0 +0" "left out: all of it" || fail "${name}" "text of header"
+}
+
 # However short a guest's file is cut, there is an error or the part that is good.
 test_truncated() {
   local name="Truncated" size length
@@ -214,6 +233,7 @@ test_machines
 test_report
 test_formats
 test_refusals
+test_keep_going
 test_truncated
 test_lies
 exit ${err}
