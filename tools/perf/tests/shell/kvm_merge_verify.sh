@@ -46,6 +46,9 @@ test_inside() {
     "sample 2900 1" "sample 3500 0" "sample 4900 1"
   check "${name}" "^verify: 7 of 7 samples in guest mode of their vCPU \(100\.000 %\)$" \
     "^  VM 100: 7 of 7"
+  # The names of events came as records: the guest's has one that it chose to mislead.
+  [ "$(perf evlist -i "${out}/merged" | grep -c '^kvm:kvm_entry$')" -eq 2 ] ||
+    fail "${name}" "names"
 }
 
 # How far off they are: from the nearer end, and of vCPU 0, though vCPU 1 runs
