@@ -440,6 +440,12 @@ int kvm_agent_client__probe(struct kvm_agent_client *client, u32 clock, unsigned
 	return err;
 }
 
+/* Sends one probe, if none is on its way. The reading comes by the callback, from poll(). */
+int kvm_agent_client__ask_time(struct kvm_agent_client *client, u32 clock)
+{
+	return client->probe_id ? 0 : send_probe(client, clock);
+}
+
 /* A recording */
 
 static int put_options(char *text, const char * const *options, size_t nr_options, size_t *len)

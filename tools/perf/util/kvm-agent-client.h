@@ -45,7 +45,7 @@ struct kvm_agent_summary {
 struct kvm_agent_client_ops {
 	/* A piece of the pipe format. What is not 0 gives up the session. */
 	int	(*data)(void *priv, const void *data, size_t len);
-	/* A reading of the clock that was made to keep the session alive; may be NULL. */
+	/* A reading that was asked for without waiting, or to keep alive; may be NULL. */
 	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
 };
 
@@ -90,6 +90,7 @@ int kvm_agent_client__hello(struct kvm_agent_client *client, u16 min, u16 max);
 int kvm_agent_client__get_caps(struct kvm_agent_client *client, struct kvm_agent_caps *caps);
 int kvm_agent_client__probe(struct kvm_agent_client *client, u32 clock, unsigned int count,
 			    struct kvm_agent_reading *best);
+int kvm_agent_client__ask_time(struct kvm_agent_client *client, u32 clock);
 
 int kvm_agent_client__start(struct kvm_agent_client *client, const char * const *options,
 			    size_t nr_options, u64 max_bytes);

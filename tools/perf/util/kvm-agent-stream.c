@@ -60,6 +60,9 @@ static void count_record(struct kvm_agent_stream *stream, const union perf_event
 		stream->broken = event->auxtrace.size > INT64_MAX;
 		stream->skip += event->auxtrace.size;
 		break;
+	case PERF_RECORD_FINISHED_INIT:
+		stream->initialized = true;
+		break;
 	case PERF_RECORD_COMPRESSED:
 		stream->broken = true;
 		break;

@@ -19,6 +19,7 @@ struct kvm_agent_stream {
 	size_t	need;
 	u8	buf[64] __aligned(8);
 	bool	in_record;	/* the pipe's own header has passed */
+	bool	initialized;	/* all that was before the recording has passed */
 	bool	broken;		/* not understood: nothing is counted any more */
 };
 
