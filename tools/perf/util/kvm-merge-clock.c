@@ -84,6 +84,8 @@ static const char *try_pv(struct kvm_merge_clock *clock, const struct kvm_merge_
 
 	clock->method = KVM_MERGE_CLOCK_PV;
 	clock->bound = PV_BOUND;
+	if (opts->no_pv)
+		return opts->no_pv;
 	if (opts->nr_pv)
 		return copy_segments(clock, opts->pv, opts->nr_pv);
 	if (opts->has_pv_offset)

@@ -46,6 +46,8 @@ struct kvm_merge_clock_opts {
 	/* Of both sides' perf clock, in any order */
 	const struct kvm_merge_reading		*readings;
 	size_t					nr_readings;
+	/* Why what the guest itself says of its perf clock is not to be believed; or NULL */
+	const char				*no_pv;
 };
 
 /* A reading, and what is true up to the next one. */
