@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The directory beside the output of perf kvm record that has what is not merged yet. */
+#ifndef __PERF_KVM_RECORD_PARTS_H
+#define __PERF_KVM_RECORD_PARTS_H
+
+struct kvm_record_parts {
+	char	*dir;		/* NULL: there is none */
+	char	*host;		/* what perf record writes on the host */
+	char	*log;		/* what it says */
+	char	*merged;
+};
+
+int kvm_record_parts__make(struct kvm_record_parts *parts, const char *output);
+void kvm_record_parts__remove(struct kvm_record_parts *parts);
+void kvm_record_parts__exit(struct kvm_record_parts *parts);
+void kvm_record_parts__print_log(const struct kvm_record_parts *parts);
+int kvm_record_parts__install(const struct kvm_record_parts *parts, const char *output);
+
+#endif /* __PERF_KVM_RECORD_PARTS_H */
