@@ -23,13 +23,14 @@
 #include <linux/zalloc.h>
 #include "util/debug.h"
 #include "util/kvm-agent-policy.h"
+#include "util/kvm-agent-privileges.h"
 #include "util/kvm-agent-session.h"
 #include "util/kvm-channel.h"
 
 #define POLL_MS		500
 #define END_TIMEOUT	8	/* s, in which sessions end what they run */
 
-static volatile sig_atomic_t done;
+static int done;	/* set by signals */
 
 struct agent {
 	struct kvm_address	 address;
@@ -41,7 +42,7 @@ struct agent {
 
 static void sig_handler(int sig __maybe_unused)
 {
-	done = 1;
+	WRITE_ONCE(done, 1);
 }
 
 /* Without SA_RESTART, so that a signal ends a wait. */
@@ -57,6 +58,17 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &ignore, NULL);
 	/* Whoever started us may have ignored it; then there is no status to wait for. */
 	sigaction(SIGCHLD, &normal, NULL);
+}
+
+/* Or a pipe to perf record could get the number of its output. */
+static int open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd < 0 ? -errno : close(fd);
 }
 
 static void nap(void)
@@ -173,18 +185,33 @@ static int accept_session(struct agent *agent)
 	return fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM ? 0 : fd;
 }
 
-static int serve_socket(struct agent *agent)
+static int listen_and_drop(struct agent *agent)
 {
 	struct kvm_agent_error error;
-	int err = 0;
+	int err;
 
 	agent->listener = kvm_address__listen(&agent->address, &error);
 	if (agent->listener < 0) {
-		pr_err("perf kvm agent: %s\n", error.text);
-		return agent->listener;
+		err = agent->listener;
+	} else {
+		/* Only now: a low port, or the socket's directory, may need more. */
+		err = kvm_agent_privileges__drop(&agent->policy, &error);
+		if (err)
+			kvm_address__unlisten(&agent->address, agent->listener);
 	}
+	if (err)
+		pr_err("perf kvm agent: %s\n", error.text);
+	return err;
+}
+
+static int serve_socket(struct agent *agent)
+{
+	int err = listen_and_drop(agent);
+
+	if (err)
+		return err;
 	fprintf(stderr, "perf kvm agent: listening on %s\n", agent->name);
-	while (!done && !err) {
+	while (!READ_ONCE(done) && !err) {
 		struct pollfd pollfd = { .fd = agent->listener, .events = POLLIN };
 
 		if (poll(&pollfd, 1, POLL_MS) > 0)
@@ -201,7 +228,7 @@ static int serve_socket(struct agent *agent)
 /* Waits until the host's end is open and has said something. */
 static bool wait_for_host(int fd)
 {
-	while (!done) {
+	while (!READ_ONCE(done)) {
 		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 		int ready = poll(&pollfd, 1, POLL_MS);
 
@@ -217,10 +244,15 @@ static bool wait_for_host(int fd)
 /* A port has one user at a time: the session needs no process. */
 static int serve_port(struct agent *agent)
 {
-	int err = 0;
+	struct kvm_agent_error error;
+	int err = kvm_agent_privileges__drop(&agent->policy, &error);
 
+	if (err) {
+		pr_err("perf kvm agent: %s\n", error.text);
+		return err;
+	}
 	fprintf(stderr, "perf kvm agent: serving %s\n", agent->name);
-	while (!done && !err) {
+	while (!READ_ONCE(done) && !err) {
 		int fd = open(agent->address.path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
 		if (fd < 0) {
@@ -240,8 +272,10 @@ static int serve_port(struct agent *agent)
 
 static int serve(struct agent *agent)
 {
-	int err;
+	int err = open_standard();
 
+	if (err)
+		return err;
 	catch_signals();
 	agent->sessions = calloc(agent->policy.sessions, sizeof(*agent->sessions));
 	if (!agent->sessions)

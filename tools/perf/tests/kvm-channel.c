@@ -3,7 +3,10 @@
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,7 +59,7 @@ static int test__header(struct test_suite *test __maybe_unused, int subtest __ma
 		{ "size of 0",			HOST,  0, KVM_FRAME_STOP, 0, false },
 		{ "the header alone",		HOST,  16, KVM_FRAME_BYE, 0, true },
 		{ "type 0",			HOST,  16, 0, 0, false },
-		{ "a type behind the last",	HOST,  16, KVM_FRAME_BYE + 1, 0, false },
+		{ "a type behind the last",	HOST,  16, KVM_FRAME_FILE + 1, 0, false },
 		{ "the largest type",		HOST,  16, UINT16_MAX, 0, false },
 		{ "the largest size",		HOST,  UINT32_MAX, KVM_FRAME_HELLO, 8, false },
 		{ "the sign bit",		AGENT, 1U << 31, KVM_FRAME_DATA, 8, false },
@@ -388,6 +391,186 @@ static int test__address(struct test_suite *test __maybe_unused, int subtest __m
 	return TEST_OK;
 }
 
+/* Bodies that come from a pipe */
+
+#define BODY_BYTES	300000
+
+static u8 body_byte(size_t pos)
+{
+	return (pos * 31) >> 3;
+}
+
+/* A pipe with all of the body, and nobody who would write more. */
+static int make_pipe(void)
+{
+	u8 *bytes = malloc(BODY_BYTES);
+	int fds[2], ret = -1;
+
+	if (!bytes || pipe2(fds, O_CLOEXEC))
+		return -1;
+	for (size_t pos = 0; pos < BODY_BYTES; pos++)
+		bytes[pos] = body_byte(pos);
+	if (fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0 &&
+	    write(fds[1], bytes, BODY_BYTES) == BODY_BYTES)
+		ret = fds[0];
+	free(bytes);
+	close(fds[1]);
+	return ret;
+}
+
+/* What this process has read by read() and its like, but not by recv() or splice(). */
+static u64 bytes_read(void)
+{
+	FILE *fp = fopen("/proc/self/io", "r");
+	u64 bytes = UINT64_MAX;
+
+	if (fp && fscanf(fp, "rchar: %" PRIu64, &bytes) != 1)
+		bytes = UINT64_MAX;
+	if (fp)
+		fclose(fp);
+	return bytes;
+}
+
+struct body_run {
+	struct kvm_channel	*channel;
+	int			 peer;
+	u8			*got;
+	size_t			 len;
+	size_t			 waits;		/* for the peer */
+};
+
+static void take_some(struct body_run *run, size_t max)
+{
+	ssize_t n = recv(run->peer, run->got + run->len, max, MSG_DONTWAIT);
+
+	run->len += n > 0 ? n : 0;
+}
+
+/* Frames of at most 70000 bytes, which is above the limit, each with a reply behind it. */
+static int send_body(struct body_run *run, int pipe)
+{
+	u64 offset = 0;
+	int err = 0;
+	ssize_t n;
+
+	while (!err && (n = kvm_channel__put_data(run->channel, 5, offset, pipe, 70000)) > 0) {
+		ASSERT_EQUAL("busy", kvm_channel__put_data(run->channel, 5, 0, pipe, 1), -EBUSY);
+		offset += n;
+		while (offset <= BODY_BYTES && (err = kvm_channel__flush(run->channel)) == -EAGAIN) {
+			/* while the body is on its way */
+			if (!run->waits++)
+				ASSERT_EQUAL("reply", kvm_channel__put(run->channel,
+					     KVM_FRAME_STARTED, 6, NULL, 0, NULL, 0), 0);
+			take_some(run, 5000);
+		}
+		TEST_ASSERT_VAL("nothing pending", !kvm_channel__pending(run->channel));
+	}
+	ASSERT_EQUAL("flush", err, 0);
+	ASSERT_EQUAL("end of the pipe", n, 0);
+	ASSERT_EQUAL("all was sent", offset, BODY_BYTES);
+	for (size_t len = 0; len != run->len; ) {
+		len = run->len;
+		take_some(run, 65536);
+	}
+	return TEST_OK;
+}
+
+static int check_body(const struct body_run *run)
+{
+	size_t pos = 0, bytes = 0, replies = 0;
+	struct kvm_agent_error error;
+	struct kvm_frame_data fixed;
+	struct kvm_frame frame;
+
+	while (pos < run->len) {
+		int size = kvm_frame__decode(KVM_FRAME_FROM_AGENT, run->got + pos, run->len - pos,
+					     &frame, &error);
+
+		TEST_ASSERT_VAL("a whole frame", size > 0);
+		pos += size;
+		if (frame.type == KVM_FRAME_STARTED) {
+			replies++;
+			continue;
+		}
+		kvm_frame__get_fixed(&frame, &fixed, sizeof(fixed));
+		TEST_ASSERT_VAL("offset", le64toh(fixed.offset) == bytes && frame.id == 5);
+		for (size_t i = 0; i < frame.var_len; i++)
+			TEST_ASSERT_VAL("content", frame.var[i] == body_byte(bytes + i));
+		bytes += frame.var_len;
+	}
+	ASSERT_EQUAL("all has come", bytes, BODY_BYTES);
+	ASSERT_EQUAL("the reply between frames", replies, 1);
+	return TEST_OK;
+}
+
+/* A socket that is said to append refuses splice(), and is otherwise as any. */
+static int run_body(bool refuse, u64 *read)
+{
+	const int size = 16384;
+	int fds[2], pipe = make_pipe(), ret = TEST_FAIL;
+	struct body_run run = { .waits = 0 };
+
+	TEST_ASSERT_VAL("pipe", pipe >= 0);
+	TEST_ASSERT_VAL("socketpair", !socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	run.channel = kvm_channel__new(fds[0], KVM_FRAME_FROM_HOST);
+	run.peer = fds[1];
+	run.got = malloc(2 * BODY_BYTES);
+	TEST_ASSERT_VAL("memory", run.channel && run.got);
+	if (!refuse || !fcntl(fds[0], F_SETFL, O_NONBLOCK | O_APPEND)) {
+		*read = bytes_read();
+		ret = send_body(&run, pipe) ?: check_body(&run);
+		*read = bytes_read() - *read;
+	}
+	TEST_ASSERT_VAL("it went as it should", run.channel->no_splice == refuse);
+	TEST_ASSERT_VAL("the peer was slow", run.waits > 1);
+	kvm_channel__delete(run.channel);
+	close(run.peer);
+	close(pipe);
+	free(run.got);
+	return ret;
+}
+
+static int test__body(struct test_suite *test __maybe_unused, int subtest __maybe_unused)
+{
+	u64 spliced, copied;
+
+	ASSERT_EQUAL("spliced", run_body(/*refuse=*/false, &spliced), TEST_OK);
+	ASSERT_EQUAL("copied", run_body(/*refuse=*/true, &copied), TEST_OK);
+	if (bytes_read() == UINT64_MAX)
+		return TEST_SKIP;
+	pr_debug("read: %" PRIu64 " bytes with splice(), %" PRIu64 " without\n", spliced, copied);
+	TEST_ASSERT_VAL("no byte of the body was read", spliced < BODY_BYTES / 10);
+	TEST_ASSERT_VAL("a read is seen", copied >= BODY_BYTES);
+	return TEST_OK;
+}
+
+/* The peer goes while a body is on its way to it. */
+static int test__body_lost(struct test_suite *test __maybe_unused, int subtest __maybe_unused)
+{
+	struct kvm_channel *channel;
+	int fds[2], pipe = make_pipe(), err;
+
+	TEST_ASSERT_VAL("pipe", pipe >= 0);
+	TEST_ASSERT_VAL("socketpair", !socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	channel = kvm_channel__new(fds[0], KVM_FRAME_FROM_HOST);
+	TEST_ASSERT_VAL("channel", channel);
+	signal(SIGPIPE, SIG_IGN);
+	do {
+		TEST_ASSERT_VAL("put", kvm_channel__put_data(channel, 5, 0, pipe, 65536) > 0);
+		err = kvm_channel__flush(channel);
+	} while (!err);
+	ASSERT_EQUAL("a full socket", err, -EAGAIN);
+	close(fds[1]);
+	err = kvm_channel__flush(channel);
+	signal(SIGPIPE, SIG_DFL);
+	TEST_ASSERT_VAL("it is said", err == -EPIPE || err == -ECONNRESET);
+	TEST_ASSERT_VAL("it was a body", channel->body_left);
+	kvm_channel__delete(channel);
+	close(pipe);
+	return TEST_OK;
+}
+
 static struct test_case kvm_channel_tests[] = {
 	TEST_CASE("Headers of frames", header),
 	TEST_CASE("Truncated frames", truncated),
@@ -395,6 +578,8 @@ static struct test_case kvm_channel_tests[] = {
 	TEST_CASE("Frames of a newer peer", newer),
 	TEST_CASE("Frames in pieces", pieces),
 	TEST_CASE("Peers that are stuck", stuck),
+	TEST_CASE_REASON("Bodies from a pipe", body, "this kernel does not count what is read"),
+	TEST_CASE("Bodies for a peer that goes", body_lost),
 	TEST_CASE("Losses in a stream", stream),
 	TEST_CASE("Streams that are not perf's", bad_stream),
 	TEST_CASE("Addresses", address),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs perf record for a session of the agent: this very program, with an own
- * process group, an environment that is always the same, and its output in pipes.
+ * Runs something for a session of the agent in a process and process group of its
+ * own, with its output in pipes: perf record, which is this very program with an
+ * environment that is always the same, or one of our functions.
  */
 #include "kvm-agent-child.h"
 
@@ -36,27 +37,31 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* perf must not take options from files and variables that the host does not know. */
-static void __noreturn run(pid_t parent, int out, int err, const char **argv)
+static void reset_signals(void)
 {
-	static const char * const env[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"LC_ALL=C", "PERF_CONFIG=/dev/null", NULL,
-	};
-	int null = open("/dev/null", O_RDONLY);
+	static const int caught[] = { SIGPIPE, SIGCHLD, SIGINT, SIGTERM, SIGHUP };
 	sigset_t none;
 
-	setpgid(0, 0);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGCHLD, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+		signal(caught[i], SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A session that is killed takes perf with it, also if it was before this line. */
+}
+
+static void __noreturn run_child(pid_t parent, int out, int err, int (*run)(void *arg), void *arg)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	setpgid(0, 0);
+	reset_signals();
+	/* A session that is killed takes it with it, also if it was before this line. */
 	if (null < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent ||
 	    dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 		_exit(126);
-	execve("/proc/self/exe", (char **)argv, (char **)env);
-	_exit(127);
+	/* Or a reader would not see the end when only the copies are closed. */
+	close(out);
+	close(err);
+	_exit(run(arg));
 }
 
 static int set_pipe(int fd)
@@ -66,7 +71,8 @@ static int set_pipe(int fd)
 	return fcntl(fd, F_SETFL, O_NONBLOCK) ? -errno : 0;
 }
 
-static int fork_child(struct kvm_agent_child *child, int out, int err, const char **argv)
+static int fork_child(struct kvm_agent_child *child, int out, int err, int (*run)(void *arg),
+		      void *arg)
 {
 	pid_t parent = getpid();
 
@@ -76,13 +82,14 @@ static int fork_child(struct kvm_agent_child *child, int out, int err, const cha
 		return -errno;
 	}
 	if (!child->pid)
-		run(parent, out, err, argv);
+		run_child(parent, out, err, run, arg);
 	/* In both processes, so that it is so for both from here on. */
 	setpgid(child->pid, child->pid);
 	return 0;
 }
 
-int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
+/* run() has /dev/null as its input; what it returns is its exit status. */
+int kvm_agent_child__run(struct kvm_agent_child *child, int (*run)(void *arg), void *arg)
 {
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, ret = 0;
 
@@ -91,7 +98,7 @@ int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
 		ret = -errno;
 	if (!ret)
 		ret = set_pipe(out[0]) ?: set_pipe(err[0]) ?:
-		      fork_child(child, out[1], err[1], argv);
+		      fork_child(child, out[1], err[1], run, arg);
 	close_fd(&out[1]);
 	close_fd(&err[1]);
 	child->out = out[0];
@@ -101,6 +108,23 @@ int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
 		close_fd(&child->err);
 	}
 	return ret;
+}
+
+/* perf must not take options from files and variables that the host does not know. */
+static int exec_perf(void *argv)
+{
+	static const char * const env[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C", "PERF_CONFIG=/dev/null", NULL,
+	};
+
+	execve("/proc/self/exe", argv, (char **)env);
+	return 127;
+}
+
+int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
+{
+	return kvm_agent_child__run(child, exec_perf, argv);
 }
 
 /* perf ends its recording in order, and writes what is left in its rings. */

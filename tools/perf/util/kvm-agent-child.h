@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The perf record that an agent's session runs. */
+/* The perf record, or the function, that an agent's session runs in a process. */
 #ifndef __PERF_KVM_AGENT_CHILD_H
 #define __PERF_KVM_AGENT_CHILD_H
 
@@ -13,14 +13,15 @@
 
 struct kvm_agent_child {
 	pid_t	pid;		/* 0: there is none */
-	int	out;		/* the pipe format; -1 behind its end */
-	int	err;		/* perf's messages; -1 behind their end */
+	int	out;		/* what it writes; -1 behind its end */
+	int	err;		/* its messages; -1 behind their end */
 	bool	killed;
 	size_t	len;
 	char	messages[2048];	/* the last ones */
 };
 
 void kvm_agent_child__init(struct kvm_agent_child *child);
+int kvm_agent_child__run(struct kvm_agent_child *child, int (*run)(void *arg), void *arg);
 int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv);
 void kvm_agent_child__interrupt(struct kvm_agent_child *child);
 void kvm_agent_child__kill(struct kvm_agent_child *child);

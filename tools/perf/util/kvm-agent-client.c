@@ -20,12 +20,14 @@
 #include "pv-clock.h"
 
 #define REPLY_TIMEOUT	(10 * NSEC_PER_SEC)
+/* An agent looks for a file for 20 seconds. */
+#define FILE_TIMEOUT	(30 * NSEC_PER_SEC)
 #define KEEP_ALIVE	(5 * NSEC_PER_SEC)
 /* A busy agent answers a probe behind DATA, but then DATA comes. */
 #define SILENCE_TIMEOUT	(30 * NSEC_PER_SEC)
 #define MAX_CPUS	65536
 
-static int fail(struct kvm_agent_client *client, u32 code, const char *what)
+int kvm_agent_client__fail(struct kvm_agent_client *client, u32 code, const char *what)
 {
 	client->state = KVM_AGENT_CLIENT_DEAD;
 	return kvm_agent_error__set(&client->error, code, true, "%s", what);
@@ -33,10 +35,15 @@ static int fail(struct kvm_agent_client *client, u32 code, const char *what)
 
 static int lose(struct kvm_agent_client *client, int err)
 {
+	const bool recording = client->state == KVM_AGENT_CLIENT_RECORDING;
+	char after[64] = "";
+
+	if (recording)
+		scnprintf(after, sizeof(after), " after %" PRIu64 " bytes of the recording",
+			  client->stream.bytes);
 	client->state = KVM_AGENT_CLIENT_DEAD;
 	return kvm_agent_error__set(&client->error, KVM_AGENT_E_FAILED, true,
-				    "the connection to the agent was lost after %" PRIu64
-				    " bytes of the recording%s%s", client->stream.bytes,
+				    "the connection to the agent was lost%s%s%s", after,
 				    err == -EPIPE ? "" : ": ", err == -EPIPE ? "" : strerror(-err));
 }
 
@@ -58,6 +65,7 @@ struct kvm_agent_client *kvm_agent_client__new(int fd, const struct kvm_agent_cl
 	client->ops = ops;
 	client->priv = priv;
 	client->last_received = kvm_channel__now();
+	client->file_timeout = KVM_AGENT_FILE_TIMEOUT;
 	kvm_agent_clocks__init(&client->clocks);
 	return client;
 }
@@ -156,19 +164,21 @@ static int take_data(struct kvm_agent_client *client, const struct kvm_frame *fr
 {
 	struct kvm_frame_data fixed;
 
+	if (client->state == KVM_AGENT_CLIENT_RECEIVING)
+		return kvm_agent_client__take_file_data(client, frame);
 	kvm_frame__get_fixed(frame, &fixed, sizeof(fixed));
 	if (client->state != KVM_AGENT_CLIENT_RECORDING || frame->id != client->start_id)
-		return fail(client, KVM_AGENT_E_ORDER,
-			    "the agent sent data of a recording that nobody asked for");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
+			      "the agent sent data of a recording that nobody asked for");
 	if (le64toh(fixed.offset) != client->stream.bytes)
-		return fail(client, KVM_AGENT_E_PROTOCOL,
-			    "the agent's data have a gap, or come twice");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_PROTOCOL,
+			      "the agent's data have a gap, or come twice");
 	if (frame->var_len > client->max_bytes - client->stream.bytes)
-		return fail(client, KVM_AGENT_E_REFUSED,
-			    "the agent sent more bytes than the recording may have");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_REFUSED,
+			      "the agent sent more bytes than the recording may have");
 	kvm_agent_stream__feed(&client->stream, frame->var, frame->var_len);
 	if (client->ops->data(client->priv, frame->var, frame->var_len))
-		return fail(client, KVM_AGENT_E_FAILED, "the recording could not be stored");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_FAILED, "the recording could not be stored");
 	return 0;
 }
 
@@ -177,9 +187,7 @@ static bool is_complete(const struct kvm_agent_summary *summary)
 	const struct kvm_agent_stream *counted = &summary->counted;
 
 	return !summary->flags && !kvm_agent_stream__is_torn(counted) &&
-	       summary->bytes == counted->bytes && summary->samples == counted->samples &&
-	       summary->lost == counted->lost && summary->lost_samples == counted->lost_samples &&
-	       summary->throttled == counted->throttled;
+	       summary->bytes == counted->bytes;
 }
 
 static int take_summary(struct kvm_agent_client *client, const struct kvm_frame *frame)
@@ -188,15 +196,11 @@ static int take_summary(struct kvm_agent_client *client, const struct kvm_frame 
 	struct kvm_frame_summary fixed;
 
 	if (client->state != KVM_AGENT_CLIENT_RECORDING || frame->id != client->start_id)
-		return fail(client, KVM_AGENT_E_ORDER,
-			    "the agent sent the summary of a recording that nobody asked for");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
+			      "the agent sent the summary of a recording that nobody asked for");
 	kvm_frame__get_fixed(frame, &fixed, sizeof(fixed));
 	summary->counted = client->stream;
 	summary->bytes = le64toh(fixed.bytes);
-	summary->samples = le64toh(fixed.samples);
-	summary->lost = le64toh(fixed.lost);
-	summary->lost_samples = le64toh(fixed.lost_samples);
-	summary->throttled = le64toh(fixed.throttled);
 	summary->status = le32toh(fixed.status);
 	summary->flags = le32toh(fixed.flags);
 	summary->complete = is_complete(summary);
@@ -214,14 +218,14 @@ static int take_probe(struct kvm_agent_client *client, const struct kvm_frame *f
 	u64 now, half;
 
 	if (!client->probe_id || frame->id != client->probe_id)
-		return fail(client, KVM_AGENT_E_ORDER,
-			    "the agent answered a probe that was not sent");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
+			      "the agent answered a probe that was not sent");
 	if (kvm_agent_clocks__read(&client->clocks, client->clock, &now))
-		return fail(client, KVM_AGENT_E_FAILED, "the host's clock cannot be read");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_FAILED, "the host's clock cannot be read");
 	client->probe_id = 0;
 	kvm_frame__get_fixed(frame, &fixed, sizeof(fixed));
 	if (now < client->probe_sent)
-		return fail(client, KVM_AGENT_E_FAILED, "the host's clock went back");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_FAILED, "the host's clock went back");
 	half = (now - client->probe_sent + 1) / 2;
 	reading->clock = client->clock;
 	reading->at = client->probe_sent + half;
@@ -257,8 +261,8 @@ static int dispatch(struct kvm_agent_client *client, const struct kvm_frame *fra
 		}
 		return take_error(client, frame);
 	default:
-		return fail(client, KVM_AGENT_E_ORDER,
-			    "the agent sent a reply that nobody waits for");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
+			      "the agent sent a reply that nobody waits for");
 	}
 }
 
@@ -293,7 +297,8 @@ static int next_frame(struct kvm_agent_client *client, struct kvm_frame *frame)
 /* Waits for the reply to a request; what comes before it is handled as it comes. */
 static int wait_reply(struct kvm_agent_client *client, u16 type, u32 id, struct kvm_frame *frame)
 {
-	const u64 deadline = kvm_channel__now() + REPLY_TIMEOUT;
+	const u64 deadline = kvm_channel__now() +
+			     (type == KVM_FRAME_FILE ? FILE_TIMEOUT : REPLY_TIMEOUT);
 
 	while (kvm_channel__now() < deadline) {
 		int ret = next_frame(client, frame);
@@ -316,7 +321,7 @@ static int wait_reply(struct kvm_agent_client *client, u16 type, u32 id, struct 
 		if (ret)
 			return ret;
 	}
-	return fail(client, KVM_AGENT_E_TIMEOUT, "the agent did not answer in 10 seconds");
+	return kvm_agent_client__fail(client, KVM_AGENT_E_TIMEOUT, "the agent did not answer in time");
 }
 
 /* Requests */
@@ -338,7 +343,7 @@ int kvm_agent_client__hello(struct kvm_agent_client *client, u16 min, u16 max)
 		return err;
 	kvm_frame__get_fixed(&frame, &welcome, sizeof(welcome));
 	if (le32toh(welcome.magic) != KVM_AGENT_MAGIC)
-		return fail(client, KVM_AGENT_E_PROTOCOL, "what answers is no agent of perf's");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_PROTOCOL, "what answers is no agent of perf's");
 	client->version = le16toh(welcome.version);
 	client->state = KVM_AGENT_CLIENT_READY;
 	if (client->version >= min && client->version <= max)
@@ -446,6 +451,16 @@ int kvm_agent_client__ask_time(struct kvm_agent_client *client, u32 clock)
 	return client->probe_id ? 0 : send_probe(client, clock);
 }
 
+int kvm_agent_client__get_file_frame(struct kvm_agent_client *client,
+				     const struct kvm_frame_get_file *fixed, const char *path,
+				     u32 *id, struct kvm_frame *reply)
+{
+	*id = new_id(client);
+	return send_frame(client, KVM_FRAME_GET_FILE, *id, fixed, sizeof(*fixed), path,
+			  strlen(path)) ?:
+	       wait_reply(client, KVM_FRAME_FILE, *id, reply);
+}
+
 /* A recording */
 
 static int put_options(char *text, const char * const *options, size_t nr_options, size_t *len)
@@ -498,7 +513,7 @@ static int keep_alive(struct kvm_agent_client *client)
 	const u64 now = kvm_channel__now();
 
 	if (client->probe_id && now - client->last_received > SILENCE_TIMEOUT)
-		return fail(client, KVM_AGENT_E_TIMEOUT, "the agent was silent for 30 seconds");
+		return kvm_agent_client__fail(client, KVM_AGENT_E_TIMEOUT, "the agent was silent for 30 seconds");
 	if (client->probe_id || now - client->last_sent < KEEP_ALIVE)
 		return 0;
 	/* Any clock keeps alive; that one can be read everywhere. */
@@ -521,21 +536,27 @@ static int handle_frames(struct kvm_agent_client *client)
 	return ret;
 }
 
+static bool is_busy(const struct kvm_agent_client *client)
+{
+	return client->state == KVM_AGENT_CLIENT_RECORDING ||
+	       client->state == KVM_AGENT_CLIENT_RECEIVING;
+}
+
 /*
  * Takes what comes within the time. Returns 1 when no recording runs, as its
- * summary is there; 0 if it goes on; or an error.
+ * summary is there; 0 if it goes on; or an error. It is the same with a file.
  */
 int kvm_agent_client__poll(struct kvm_agent_client *client, unsigned int timeout_ms)
 {
 	int err = handle_frames(client);
 
-	if (!err && client->state == KVM_AGENT_CLIENT_RECORDING) {
+	if (!err && is_busy(client)) {
 		err = wait_and_fill(client, kvm_channel__now() + timeout_ms * NSEC_PER_MSEC);
 		if (err == -ETIMEDOUT || err == -EINTR)
 			err = 0;
 		err = err ?: handle_frames(client) ?: keep_alive(client);
 	}
-	return err ?: client->state != KVM_AGENT_CLIENT_RECORDING;
+	return err ?: !is_busy(client);
 }
 
 int kvm_agent_client__stop(struct kvm_agent_client *client)
@@ -553,8 +574,8 @@ int kvm_agent_client__finish(struct kvm_agent_client *client, unsigned int timeo
 
 	while (!ret) {
 		if (kvm_channel__now() > deadline)
-			return fail(client, KVM_AGENT_E_TIMEOUT,
-				    "the agent did not end the recording in time");
+			return kvm_agent_client__fail(client, KVM_AGENT_E_TIMEOUT,
+				      "the agent did not end the recording in time");
 		ret = kvm_agent_client__poll(client, 100);
 	}
 	return ret < 0 ? ret : 0;

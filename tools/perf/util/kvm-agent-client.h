@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <linux/types.h>
 #include "kvm-agent-clock.h"
 #include "kvm-agent-stream.h"
@@ -32,13 +33,9 @@ struct kvm_agent_caps {
 struct kvm_agent_summary {
 	struct kvm_agent_stream	counted;	/* by us, from the bytes that came */
 	u64			bytes;		/* by the agent, as all below */
-	u64			samples;
-	u64			lost;
-	u64			lost_samples;
-	u64			throttled;
 	u32			status;
 	u32			flags;
-	bool			complete;	/* all has come, and the counts agree */
+	bool			complete;	/* all has come, up to the end of a record */
 	char			messages[2049];
 };
 
@@ -49,10 +46,25 @@ struct kvm_agent_client_ops {
 	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
 };
 
+/* A file that the agent sends, see kvm-agent-client-symbols.c. */
+struct kvm_agent_transfer {
+	u32	id;		/* of the request; 0: there is none */
+	int	fd;		/* of whoever asked for it */
+	int	err;		/* of writing there */
+	u64	size;		/* as announced */
+	u64	bytes;		/* that have come */
+	u8	build_id[KVM_AGENT_BUILD_ID_MAX];
+	size_t	build_id_size;	/* 0: it has none */
+};
+
+/* s, in which a file must have come; whoever made the client may change it. */
+#define KVM_AGENT_FILE_TIMEOUT	300
+
 enum kvm_agent_client_state {
 	KVM_AGENT_CLIENT_NEW,
 	KVM_AGENT_CLIENT_READY,
 	KVM_AGENT_CLIENT_RECORDING,
+	KVM_AGENT_CLIENT_RECEIVING,
 	KVM_AGENT_CLIENT_DEAD,
 };
 
@@ -77,6 +89,9 @@ struct kvm_agent_client {
 	u64					 max_bytes;
 	struct kvm_agent_stream			 stream;
 	struct kvm_agent_summary		 summary;
+
+	struct kvm_agent_transfer		 transfer;
+	u64					 file_timeout;	/* s */
 };
 
 struct kvm_agent_client *kvm_agent_client__new(int fd, const struct kvm_agent_client_ops *ops,
@@ -97,6 +112,31 @@ int kvm_agent_client__start(struct kvm_agent_client *client, const char * const 
 int kvm_agent_client__poll(struct kvm_agent_client *client, unsigned int timeout_ms);
 int kvm_agent_client__stop(struct kvm_agent_client *client);
 int kvm_agent_client__finish(struct kvm_agent_client *client, unsigned int timeout_s);
+
+/*
+ * What gives names to the guest's addresses: written to fd, from where it stands,
+ * and no more than max bytes. Returns 0 when all of it is there, and its build-id,
+ * if it has one, is in client->transfer; or an error, behind which fd may have a
+ * part. If the agent refused, or fd took no more, the session goes on. The contents
+ * are the guest's, and may be anything.
+ */
+int kvm_agent_client__get_kallsyms(struct kvm_agent_client *client, int fd, u64 max);
+int kvm_agent_client__get_modules(struct kvm_agent_client *client, int fd, u64 max);
+int kvm_agent_client__get_build_ids(struct kvm_agent_client *client, int fd, u64 max);
+int kvm_agent_client__get_vdso(struct kvm_agent_client *client, int fd, u64 max);
+int kvm_agent_client__get_file(struct kvm_agent_client *client, const char *path,
+			       const u8 *build_id, size_t len, int fd, u64 max);
+/* The same, of a path as the process sees it that had it mapped, if it still runs. */
+int kvm_agent_client__get_file_of(struct kvm_agent_client *client, pid_t pid, const char *path,
+				  const u8 *build_id, size_t len, int fd, u64 max);
+
+/* Between the client's own files. */
+int kvm_agent_client__fail(struct kvm_agent_client *client, u32 code, const char *what);
+int kvm_agent_client__get_file_frame(struct kvm_agent_client *client,
+				     const struct kvm_frame_get_file *fixed, const char *path,
+				     u32 *id, struct kvm_frame *reply);
+int kvm_agent_client__take_file_data(struct kvm_agent_client *client,
+				     const struct kvm_frame *frame);
 
 void kvm_agent_caps__parse(struct kvm_agent_caps *caps, const void *text, size_t len);
 

@@ -37,10 +37,25 @@ static const struct number_rule number_rules[] = {
 	NUMBER("min-period",	min_period,	1,	1ULL << 40,	1,		false),
 	NUMBER("ring-memory",	ring_memory,	4096,	1ULL << 40,	64 << 20,	true),
 	NUMBER("bandwidth",	bandwidth,	0,	1ULL << 40,	0,		true),
+	NUMBER("max-file",	max_file,	4096,	1ULL << 40,	256 << 20,	true),
 	NUMBER("sessions",	sessions,	1,	256,		4,		false),
 	NUMBER("stall-timeout",	stall_timeout,	1,	86400,		60,		false),
 	NUMBER("idle-timeout",	idle_timeout,	1,	86400,		60,		false),
 };
+
+static const struct flag_rule {
+	const char	*key;
+	size_t		 offset;
+	bool		 initial;
+} flag_rules[] = {
+	{ "workload",	offsetof(struct kvm_agent_policy, workload),	false },
+	{ "symbols",	offsetof(struct kvm_agent_policy, symbols),	true },
+};
+
+static bool *flag_of(struct kvm_agent_policy *policy, const struct flag_rule *rule)
+{
+	return (bool *)((char *)policy + rule->offset);
+}
 
 static u64 *number_of(struct kvm_agent_policy *policy, const struct number_rule *rule)
 {
@@ -60,17 +75,19 @@ static int add_glob(struct kvm_agent_policy *policy, const char *glob)
 	return 0;
 }
 
-static void init_numbers(struct kvm_agent_policy *policy)
+static void init_values(struct kvm_agent_policy *policy)
 {
 	memset(policy, 0, sizeof(*policy));
 	for (size_t i = 0; i < ARRAY_SIZE(number_rules); i++)
 		*number_of(policy, &number_rules[i]) = number_rules[i].initial;
+	for (size_t i = 0; i < ARRAY_SIZE(flag_rules); i++)
+		*flag_of(policy, &flag_rules[i]) = flag_rules[i].initial;
 }
 
 /* Without a file: any event, as a host can see its guest's memory anyway, but no workload. */
 int kvm_agent_policy__init(struct kvm_agent_policy *policy)
 {
-	init_numbers(policy);
+	init_values(policy);
 	return add_glob(policy, "*");
 }
 
@@ -117,6 +134,15 @@ static int set_flag(bool *flag, const char *value)
 	return 0;
 }
 
+static const struct flag_rule *find_flag(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(flag_rules); i++) {
+		if (!strcmp(flag_rules[i].key, key))
+			return &flag_rules[i];
+	}
+	return NULL;
+}
+
 static const struct number_rule *find_number(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(number_rules); i++) {
@@ -147,29 +173,31 @@ static int bad_line(struct kvm_agent_error *error, int line, const char *key, in
 	return err;
 }
 
-/* Keys that were seen, by the order of number_rules, then these two. */
-#define SEEN_EVENTS	(1U << ARRAY_SIZE(number_rules))
-#define SEEN_WORKLOAD	(SEEN_EVENTS << 1)
+/* Keys that were seen, by the order of number_rules, then that of flag_rules. */
+#define SEEN_FLAGS	ARRAY_SIZE(number_rules)
+#define SEEN_EVENTS	(SEEN_FLAGS + ARRAY_SIZE(flag_rules))
 
-static int mark_seen(u32 *seen, u32 bit)
+static int mark_seen(u32 *seen, size_t key)
 {
-	if (*seen & bit)
+	if (*seen & (1U << key))
 		return -EEXIST;
-	*seen |= bit;
+	*seen |= 1U << key;
 	return 0;
 }
 
 static int set_value(struct kvm_agent_policy *policy, u32 *seen, const char *key, char *value)
 {
 	const struct number_rule *rule = find_number(key);
+	const struct flag_rule *flag = find_flag(key);
 
 	if (!strcmp(key, "events"))
 		return mark_seen(seen, SEEN_EVENTS) ?: set_globs(policy, value);
-	if (!strcmp(key, "workload"))
-		return mark_seen(seen, SEEN_WORKLOAD) ?: set_flag(&policy->workload, value);
+	if (flag)
+		return mark_seen(seen, SEEN_FLAGS + (flag - flag_rules)) ?:
+		       set_flag(flag_of(policy, flag), value);
 	if (!rule)
 		return -ENOENT;
-	return mark_seen(seen, 1U << (rule - number_rules)) ?:
+	return mark_seen(seen, rule - number_rules) ?:
 	       parse_number(rule, value, number_of(policy, rule));
 }
 
@@ -200,10 +228,10 @@ int kvm_agent_policy__parse(struct kvm_agent_policy *policy, const char *text,
 	u32 seen = 0;
 	int err = copy ? 0 : -ENOMEM;
 
-	init_numbers(policy);
+	init_values(policy);
 	for (int nr = 1; pos && !err; nr++)
 		err = parse_line(policy, &seen, nr, strsep(&pos, "\n"), error);
-	if (!err && !(seen & SEEN_EVENTS))
+	if (!err && !(seen & (1U << SEEN_EVENTS)))
 		err = add_glob(policy, "*");
 	if (!copy || err == -ENOMEM)
 		kvm_agent_error__set(error, KVM_AGENT_E_FAILED, true, "no memory for the policy");
@@ -254,6 +282,9 @@ int kvm_agent_policy__print(const struct kvm_agent_policy *policy, const char *p
 	for (size_t i = 0; i < ARRAY_SIZE(number_rules); i++)
 		fprintf(fp, "\n%s%s %" PRIu64, prefix, number_rules[i].key,
 			*(const u64 *)((const char *)policy + number_rules[i].offset));
-	fprintf(fp, "\n%sworkload %s\n", prefix, policy->workload ? "yes" : "no");
+	for (size_t i = 0; i < ARRAY_SIZE(flag_rules); i++)
+		fprintf(fp, "\n%s%s %s", prefix, flag_rules[i].key,
+			*((const bool *)policy + flag_rules[i].offset) ? "yes" : "no");
+	fprintf(fp, "\n");
 	return ferror(fp) ? -EIO : 0;
 }

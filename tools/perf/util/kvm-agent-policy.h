@@ -19,10 +19,12 @@ struct kvm_agent_policy {
 	u64	 min_period;			/* of --count */
 	u64	 ring_memory;			/* bytes, of all CPUs together */
 	u64	 bandwidth;			/* bytes per second; 0: no limit */
+	u64	 max_file;			/* bytes */
 	u64	 sessions;
 	u64	 stall_timeout;			/* s */
 	u64	 idle_timeout;			/* s */
 	bool	 workload;
+	bool	 symbols;
 };
 
 int kvm_agent_policy__init(struct kvm_agent_policy *policy);

@@ -16,6 +16,9 @@
 
 #define KVM_AGENT_MAX_OPTIONS	64
 
+#define KVM_AGENT_BUILD_ID_MIN	16
+#define KVM_AGENT_BUILD_ID_MAX	20
+
 /* Whole seconds; the others are the policy's. */
 #define KVM_AGENT_HELLO_TIMEOUT	10
 #define KVM_AGENT_FRAME_TIMEOUT	10
@@ -71,16 +74,26 @@ struct kvm_frame_data {
 struct kvm_frame_summary {
 	__le64	bytes;
 	__le64	sent;
-	__le64	samples;
-	__le64	lost;
-	__le64	lost_samples;
-	__le64	throttled;
+	__le64	reserved[4];
 	__le32	status;
 	__le32	flags;
 };
 
-#define KVM_SUMMARY_TORN	1
 #define KVM_SUMMARY_KILLED	2
+
+struct kvm_frame_get_file {
+	__le32	kind;
+	__le32	pid;
+	__le64	max;
+	__le32	build_id_size;
+	__u8	build_id[KVM_AGENT_BUILD_ID_MAX];
+};
+
+struct kvm_frame_file {
+	__le64	size;
+	__le32	build_id_size;
+	__u8	build_id[KVM_AGENT_BUILD_ID_MAX];
+};
 
 enum kvm_frame_type {
 	KVM_FRAME_HELLO	= 1,
@@ -96,6 +109,8 @@ enum kvm_frame_type {
 	KVM_FRAME_STOP		= 11,
 	KVM_FRAME_SUMMARY	= 12,
 	KVM_FRAME_BYE		= 13,
+	KVM_FRAME_GET_FILE	= 14,
+	KVM_FRAME_FILE		= 15,
 };
 
 enum kvm_frame_from {
@@ -121,6 +136,15 @@ enum kvm_agent_clock {
 	KVM_AGENT_CLOCK_BOOTTIME,
 	KVM_AGENT_CLOCK_REALTIME,
 	KVM_AGENT_NR_CLOCKS,
+};
+
+enum kvm_agent_file_kind {
+	KVM_AGENT_FILE_KALLSYMS,
+	KVM_AGENT_FILE_MODULES,
+	KVM_AGENT_FILE_BUILD_IDS,
+	KVM_AGENT_FILE_PATH,
+	KVM_AGENT_FILE_VDSO,
+	KVM_AGENT_NR_FILE_KINDS,
 };
 
 #endif /* __PERF_KVM_AGENT_PROTO_H */

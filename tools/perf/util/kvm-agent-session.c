@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A session of perf kvm agent: answers a host's requests in the order that the
- * protocol has, and forwards what perf record writes, one frame at a time. One
+ * protocol has, and forwards a recording or a file, one frame at a time. One
  * thread and one poll(): nothing here waits for the host and not for the clock.
  */
 #include "kvm-agent-session.h"
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +25,15 @@
 #include "kvm-agent-clock.h"
 #include "kvm-agent-options.h"
 #include "kvm-agent-policy.h"
-#include "kvm-agent-stream.h"
+#include "kvm-agent-symbols.h"
 #include "header.h"
 #include "kvm-channel.h"
 
 #define POLL_MS		200	/* how late a signal or a deadline may be seen */
 #define THROTTLE_MS	10
+/* What writes little, again and again, is given that time to write more. */
+#define GATHER_BYTES	16384
+#define GATHER_MS	5
 #define EXIT_TIMEOUT	5	/* s, from the end of the output */
 
 enum session_state {
@@ -37,6 +41,7 @@ enum session_state {
 	SESSION_READY,
 	SESSION_RECORDING,
 	SESSION_STOPPING,
+	SESSION_SENDING,
 	SESSION_ENDED,
 };
 
@@ -50,18 +55,22 @@ struct kvm_agent_session {
 	u64				 last_progress;
 	struct kvm_agent_clocks		 clocks;
 
-	/* the recording */
+	/* the recording, or the file */
 	struct kvm_agent_child		 child;
-	struct kvm_agent_stream		 stream;
-	u32				 start_id;
+	u32				 out_id;	/* of the request */
+	u64				 out_bytes;	/* in DATA so far */
+	u64				 out_left;	/* of a file that was announced */
+	bool				 announced;
+	u64				 gather_until;
+	u64				 out_since;
 	u64				 out_ended;	/* 0: not yet */
 	u64				 tokens;	/* bytes that the bandwidth allows now */
 	u64				 refilled;
 
 	/* for the log */
 	u64				 recordings;
+	u64				 files;
 	u64				 bytes;
-	u64				 lost;
 };
 
 /* Never silent: what ends a session is told to the host, if it still listens, and logged. */
@@ -206,15 +215,24 @@ static void handle_probe(struct kvm_agent_session *session, const struct kvm_fra
 	put(session, KVM_FRAME_PROBE_REPLY, frame->id, &reply, sizeof(reply), NULL, 0);
 }
 
-static void begin_recording(struct kvm_agent_session *session, u32 id)
+static void begin_output(struct kvm_agent_session *session, u32 id, enum session_state state)
 {
-	kvm_agent_stream__init(&session->stream);
-	session->start_id = id;
+	session->out_id = id;
+	session->out_bytes = 0;
+	session->out_left = UINT64_MAX;
+	session->announced = false;
+	session->gather_until = 0;
+	session->out_since = kvm_channel__now();
 	session->out_ended = 0;
 	session->tokens = 0;
-	session->refilled = kvm_channel__now();
+	session->refilled = session->out_since;
+	session->state = state;
+}
+
+static void begin_recording(struct kvm_agent_session *session, u32 id)
+{
+	begin_output(session, id, SESSION_RECORDING);
 	session->recordings++;
-	session->state = SESSION_RECORDING;
 	put(session, KVM_FRAME_STARTED, id, NULL, 0, NULL, 0);
 }
 
@@ -255,6 +273,16 @@ static void handle_stop(struct kvm_agent_session *session,
 	session->state = SESSION_STOPPING;
 }
 
+static void handle_get_file(struct kvm_agent_session *session, const struct kvm_frame *frame)
+{
+	struct kvm_agent_error error;
+
+	if (kvm_agent_symbols__start(&session->child, session->policy, frame, &error))
+		put_error(session, frame->id, &error);
+	else
+		begin_output(session, frame->id, SESSION_SENDING);
+}
+
 static void handle_bye(struct kvm_agent_session *session,
 		       const struct kvm_frame *frame __maybe_unused)
 {
@@ -263,6 +291,7 @@ static void handle_bye(struct kvm_agent_session *session,
 }
 
 #define IN(state)	(1U << SESSION_##state)
+#define IN_SESSION	(IN(READY) | IN(RECORDING) | IN(STOPPING) | IN(SENDING))
 
 static const struct request {
 	u16	type;
@@ -270,11 +299,12 @@ static const struct request {
 	void	(*handle)(struct kvm_agent_session *session, const struct kvm_frame *frame);
 } requests[] = {
 	{ KVM_FRAME_HELLO,	IN(NEW), handle_hello },
-	{ KVM_FRAME_GET_CAPS,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_get_caps },
-	{ KVM_FRAME_PROBE,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_probe },
+	{ KVM_FRAME_GET_CAPS,	IN_SESSION, handle_get_caps },
+	{ KVM_FRAME_PROBE,	IN_SESSION, handle_probe },
 	{ KVM_FRAME_START,	IN(READY), handle_start },
-	{ KVM_FRAME_STOP,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_stop },
-	{ KVM_FRAME_BYE,	IN(READY) | IN(RECORDING) | IN(STOPPING), handle_bye },
+	{ KVM_FRAME_STOP,	IN_SESSION, handle_stop },
+	{ KVM_FRAME_GET_FILE,	IN(READY), handle_get_file },
+	{ KVM_FRAME_BYE,	IN_SESSION, handle_bye },
 };
 
 static void handle(struct kvm_agent_session *session, const struct kvm_frame *frame)
@@ -299,9 +329,17 @@ static void lose_peer(struct kvm_agent_session *session, int err)
 	end_session(session);
 }
 
+/* All of the file is on its way: for the host the session is in 'ready' again. */
+static bool is_sent(const struct kvm_agent_session *session)
+{
+	return session->state == SESSION_SENDING && session->announced && !session->out_left;
+}
+
+/* A request that follows the last byte has to wait until the file's process is gone. */
 static void handle_frames(struct kvm_agent_session *session)
 {
-	while (session->state != SESSION_ENDED && kvm_channel__has_room(session->channel)) {
+	while (session->state != SESSION_ENDED && !is_sent(session) &&
+	       kvm_channel__has_room(session->channel)) {
 		struct kvm_frame frame;
 		int ret = kvm_channel__next(session->channel, &frame, &session->end);
 
@@ -313,7 +351,7 @@ static void handle_frames(struct kvm_agent_session *session)
 	}
 }
 
-/* The recording */
+/* The recording, or the file */
 
 /* So many bytes may be sent now; a tenth of a second can be saved up. */
 static size_t allowance(struct kvm_agent_session *session)
@@ -337,19 +375,28 @@ static void end_output(struct kvm_agent_session *session)
 	session->out_ended = kvm_channel__now();
 }
 
+static bool is_gathering(const struct kvm_agent_session *session)
+{
+	return kvm_channel__now() < session->gather_until;
+}
+
 /* Only when the last frame has gone: the agent stores nothing, perf's pipe and rings do. */
 static void forward(struct kvm_agent_session *session)
 {
-	size_t max = allowance(session);
-	const u8 *data;
+	size_t max = min_t(u64, allowance(session), session->out_left);
 	ssize_t n;
 
-	if (!max)
+	if (!session->out_left)
+		end_output(session);
+	if (!max || is_gathering(session))
 		return;
-	n = kvm_channel__put_data(session->channel, session->start_id, session->stream.bytes,
-				  session->child.out, max, &data);
+	n = kvm_channel__put_data(session->channel, session->out_id, session->out_bytes,
+				  session->child.out, max);
 	if (n > 0) {
-		kvm_agent_stream__feed(&session->stream, data, n);
+		if (n < GATHER_BYTES)
+			session->gather_until = kvm_channel__now() + GATHER_MS * NSEC_PER_MSEC;
+		session->out_bytes += n;
+		session->out_left -= n;
 		session->bytes += n;
 		if (session->policy->bandwidth)
 			session->tokens -= n;
@@ -358,30 +405,61 @@ static void forward(struct kvm_agent_session *session)
 	}
 }
 
-static void put_summary(struct kvm_agent_session *session, int status)
+/* The process that reads the file says first how long it is. */
+static void announce(struct kvm_agent_session *session)
 {
-	const struct kvm_agent_stream *stream = &session->stream;
-	const struct kvm_agent_child *child = &session->child;
-	u32 flags = (kvm_agent_stream__is_torn(stream) ? KVM_SUMMARY_TORN : 0) |
-		    (child->killed ? KVM_SUMMARY_KILLED : 0);
-	const struct kvm_frame_summary summary = {
-		.bytes		= htole64(stream->bytes),
-		.sent		= htole64(stream->bytes),
-		.samples	= htole64(stream->samples),
-		.lost		= htole64(stream->lost),
-		.lost_samples	= htole64(stream->lost_samples),
-		.throttled	= htole64(stream->throttled),
-		.status		= htole32(status),
-		.flags		= htole32(flags),
-	};
+	const u64 limit = KVM_AGENT_FIND_TIMEOUT * NSEC_PER_SEC;
+	struct kvm_frame_file file;
+	int ret = kvm_agent_symbols__read_head(&session->child, &file);
 
-	put(session, KVM_FRAME_SUMMARY, session->start_id, &summary, sizeof(summary),
-	    child->messages, child->len);
-	session->lost += stream->lost;
+	if (!ret && kvm_channel__now() - session->out_since > limit) {
+		kvm_agent_child__kill(&session->child);
+		ret = -ETIMEDOUT;
+	}
+	if (ret < 0)
+		end_output(session);
+	if (ret <= 0)
+		return;
+	session->out_left = le64toh(file.size);
+	session->announced = true;
+	session->files++;
+	put(session, KVM_FRAME_FILE, session->out_id, &file, sizeof(file), NULL, 0);
 }
 
-/* perf has closed its output: it ends soon, or is made to. */
-static void finish_recording(struct kvm_agent_session *session)
+static void put_summary(struct kvm_agent_session *session, int status)
+{
+	const struct kvm_agent_child *child = &session->child;
+	const struct kvm_frame_summary summary = {
+		.bytes	= htole64(session->out_bytes),
+		.sent	= htole64(session->out_bytes),
+		.status	= htole32(status),
+		.flags	= htole32(child->killed ? KVM_SUMMARY_KILLED : 0),
+	};
+
+	put(session, KVM_FRAME_SUMMARY, session->out_id, &summary, sizeof(summary),
+	    child->messages, child->len);
+}
+
+static void finish_recording(struct kvm_agent_session *session, int status)
+{
+	/* perf record ends itself by the signal that it was sent, after all was written. */
+	if (session->state == SESSION_STOPPING && status == 128 + SIGINT)
+		status = 0;
+	put_summary(session, status);
+}
+
+static void finish_file(struct kvm_agent_session *session, int status)
+{
+	struct kvm_agent_error error;
+
+	if (is_sent(session))
+		return;
+	kvm_agent_symbols__error(&session->child, status, &error);
+	put_error(session, session->out_id, &error);
+}
+
+/* The process has closed its output: it ends soon, or is made to. */
+static void finish_output(struct kvm_agent_session *session)
 {
 	const u64 limit = EXIT_TIMEOUT * NSEC_PER_SEC;
 	int status;
@@ -394,29 +472,33 @@ static void finish_recording(struct kvm_agent_session *session)
 		return;
 	}
 	kvm_agent_child__read_messages(&session->child);
-	/* perf record ends itself by the signal that it was sent, after all was written. */
-	if (session->state == SESSION_STOPPING && status == 128 + SIGINT)
-		status = 0;
-	put_summary(session, status);
+	if (session->state == SESSION_SENDING)
+		finish_file(session, status);
+	else
+		finish_recording(session, status);
 	kvm_agent_child__destroy(&session->child);
 	if (session->state != SESSION_ENDED)
 		session->state = SESSION_READY;
 }
 
-static bool is_recording(const struct kvm_agent_session *session)
+static bool has_output(const struct kvm_agent_session *session)
 {
-	return session->state == SESSION_RECORDING || session->state == SESSION_STOPPING;
+	return (1U << session->state) & (IN(RECORDING) | IN(STOPPING) | IN(SENDING));
 }
 
-static void advance_recording(struct kvm_agent_session *session)
+static void advance_output(struct kvm_agent_session *session)
 {
-	if (!is_recording(session))
+	if (!has_output(session))
 		return;
 	kvm_agent_child__read_messages(&session->child);
-	if (session->child.out >= 0 && !kvm_channel__pending(session->channel))
-		forward(session);
+	if (session->child.out >= 0 && !kvm_channel__pending(session->channel)) {
+		if (session->state == SESSION_SENDING && !session->announced)
+			announce(session);
+		else
+			forward(session);
+	}
 	if (session->child.out < 0)
-		finish_recording(session);
+		finish_output(session);
 }
 
 /* The loop */
@@ -457,28 +539,30 @@ static void wait_for_work(struct kvm_agent_session *session)
 {
 	struct kvm_channel *channel = session->channel;
 	const bool pending = kvm_channel__pending(channel);
-	const bool output = is_recording(session) && session->child.out >= 0 && !pending;
+	const bool output = has_output(session) && session->child.out >= 0 && !pending;
+	const bool gathering = output && is_gathering(session);
 	const bool throttled = output && !allowance(session);
-	const bool exiting = is_recording(session) && session->child.out < 0;
+	const bool exiting = has_output(session) && session->child.out < 0;
+	const int ms = gathering ? GATHER_MS : throttled || exiting ? THROTTLE_MS : POLL_MS;
 	struct pollfd fds[] = {
 		{ channel->fd, (kvm_channel__has_room(channel) ? POLLIN : 0) |
 			       (pending ? POLLOUT : 0), 0 },
-		{ output && !throttled ? session->child.out : -1, POLLIN, 0 },
-		{ is_recording(session) ? session->child.err : -1, POLLIN, 0 },
+		{ output && !throttled && !gathering ? session->child.out : -1, POLLIN, 0 },
+		{ has_output(session) ? session->child.err : -1, POLLIN, 0 },
 	};
 	int err = 0;
 
-	poll(fds, ARRAY_SIZE(fds), throttled || exiting ? THROTTLE_MS : POLL_MS);
+	poll(fds, ARRAY_SIZE(fds), ms);
 	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
 		err = kvm_channel__has_room(channel) ? kvm_channel__fill(channel) : 0;
 	if (err && err != -EAGAIN)
 		lose_peer(session, err);
 }
 
-static void run(struct kvm_agent_session *session, const volatile sig_atomic_t *done)
+static void run(struct kvm_agent_session *session, const int *done)
 {
 	while (session->state != SESSION_ENDED) {
-		if (*done) {
+		if (READ_ONCE(*done)) {
 			kvm_agent_error__set(&session->end, KVM_AGENT_E_FAILED, true,
 					     "the agent was told to end");
 			end_session(session);
@@ -487,7 +571,7 @@ static void run(struct kvm_agent_session *session, const volatile sig_atomic_t *
 		wait_for_work(session);
 		if (session->state != SESSION_ENDED)
 			handle_frames(session);
-		advance_recording(session);
+		advance_output(session);
 		flush(session);
 		if (session->state != SESSION_ENDED)
 			check_deadlines(session);
@@ -501,9 +585,9 @@ static void log_session(const struct kvm_agent_session *session, const char *pee
 
 	fprintf(stderr,
 		"perf kvm agent: session %d with %s: %" PRIu64 ".%03" PRIu64 " s, %" PRIu64
-		" recordings, %" PRIu64 " bytes, %" PRIu64 " records lost; %s\n", getpid(), peer,
-		ms / MSEC_PER_SEC, ms % MSEC_PER_SEC, session->recordings, session->bytes,
-		session->lost, session->end.text);
+		" recordings, %" PRIu64 " files, %" PRIu64 " bytes; %s\n", getpid(), peer,
+		ms / MSEC_PER_SEC, ms % MSEC_PER_SEC, session->recordings, session->files,
+		session->bytes, session->end.text);
 }
 
 static void init_session(struct kvm_agent_session *session, const struct kvm_agent_policy *policy)
@@ -518,7 +602,7 @@ static void init_session(struct kvm_agent_session *session, const struct kvm_age
 
 /* Takes the descriptor over. Returns when the session has ended and nothing of it is left. */
 int kvm_agent_session__run(int fd, const struct kvm_agent_policy *policy, const char *peer,
-			   const volatile sig_atomic_t *done)
+			   const int *done)
 {
 	struct kvm_agent_session *session = zalloc(sizeof(*session));
 
@@ -527,14 +611,14 @@ int kvm_agent_session__run(int fd, const struct kvm_agent_policy *policy, const 
 		return -ENOMEM;
 	}
 	init_session(session, policy);
+	/* splice() to a peer that has gone has no flag against it. */
+	signal(SIGPIPE, SIG_IGN);
 	session->channel = kvm_channel__new(fd, KVM_FRAME_FROM_HOST);
 	if (!session->channel) {
 		free(session);
 		return -ENOMEM;
 	}
 	run(session, done);
-	if (session->child.pid)
-		session->lost += session->stream.lost;
 	kvm_agent_child__destroy(&session->child);
 	kvm_channel__delete(session->channel);
 	kvm_agent_clocks__exit(&session->clocks);

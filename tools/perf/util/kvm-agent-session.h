@@ -3,11 +3,10 @@
 #ifndef __PERF_KVM_AGENT_SESSION_H
 #define __PERF_KVM_AGENT_SESSION_H
 
-#include <signal.h>
-
 struct kvm_agent_policy;
 
+/* done is set by a signal: the session then ends. */
 int kvm_agent_session__run(int fd, const struct kvm_agent_policy *policy, const char *peer,
-			   const volatile sig_atomic_t *done);
+			   const int *done);
 
 #endif /* __PERF_KVM_AGENT_SESSION_H */

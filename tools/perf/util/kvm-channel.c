@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/kernel.h>
 #include <linux/time64.h>
@@ -54,6 +55,8 @@ static const struct frame_rule *find_rule(u16 type)
 		RULE(STOP, HOST, none, TEXT),
 		RULE(SUMMARY, AGENT, summary, TEXT),
 		RULE(BYE, HOST, none, TEXT),
+		RULE(GET_FILE, HOST, get_file, TEXT),
+		RULE(FILE, AGENT, file, TEXT),
 	};
 
 	return type < ARRAY_SIZE(rules) && rules[type].name ? &rules[type] : NULL;
@@ -290,6 +293,7 @@ static void make_room(struct kvm_channel *channel)
 {
 	channel->out_len -= channel->out_pos;
 	memmove(channel->out, channel->out + channel->out_pos, channel->out_len);
+	channel->body_at -= channel->body_left ? channel->out_pos : 0;
 	channel->out_pos = 0;
 }
 
@@ -307,13 +311,27 @@ int kvm_channel__put(struct kvm_channel *channel, u16 type, u32 id, const void *
 	return size ? 0 : -ENOBUFS;
 }
 
+/* Returns how many bytes are in a pipe, 0 at its end, or -EAGAIN. */
+static ssize_t pipe_bytes(int pipe)
+{
+	struct pollfd pollfd = { .fd = pipe, .events = POLLIN };
+	int n = 0;
+
+	/* In this order: what came before the writer closed is still counted. */
+	if (poll(&pollfd, 1, 0) < 0 || ioctl(pipe, FIONREAD, &n))
+		return -errno;
+	if (n > 0)
+		return n;
+	return pollfd.revents & (POLLHUP | POLLERR) ? 0 : -EAGAIN;
+}
+
 /*
- * Reads up to max bytes from a descriptor to where they are sent from, and puts
- * the header before them. Returns their number, 0 at the end, or an error; there
- * must be nothing else to be sent.
+ * Puts a frame of up to max of the bytes that are in a pipe now, which stay there
+ * until it is flushed. Returns their number, 0 at the end, or an error; nothing
+ * else must be pending, and nobody else may read from the pipe.
  */
-ssize_t kvm_channel__put_data(struct kvm_channel *channel, u32 id, u64 offset, int from_fd,
-			      size_t max, const u8 **data)
+ssize_t kvm_channel__put_data(struct kvm_channel *channel, u32 id, u64 offset, int pipe,
+			      size_t max)
 {
 	const struct kvm_frame_data fixed = { .offset = htole64(offset) };
 	const size_t before = sizeof(struct kvm_frame_hdr) + sizeof(fixed);
@@ -326,15 +344,19 @@ ssize_t kvm_channel__put_data(struct kvm_channel *channel, u32 id, u64 offset, i
 
 	if (kvm_channel__pending(channel))
 		return -EBUSY;
-	n = read(from_fd, channel->out + before, min_t(size_t, max, KVM_FRAME_DATA_MAX));
+	n = pipe_bytes(pipe);
 	if (n <= 0)
-		return n ? -errno : 0;
+		return n;
+	max = min_t(size_t, max, KVM_FRAME_DATA_MAX);
+	n = min_t(size_t, n, max);
 	hdr.size = htole32(before + n);
 	memcpy(channel->out, &hdr, sizeof(hdr));
 	memcpy(channel->out + sizeof(hdr), &fixed, sizeof(fixed));
 	channel->out_pos = 0;
-	channel->out_len = before + n;
-	*data = channel->out + before;
+	channel->out_len = before;
+	channel->body_at = before;
+	channel->body_left = n;
+	channel->body_fd = pipe;
 	return n;
 }
 
@@ -346,17 +368,71 @@ static ssize_t write_some(int fd, const void *buf, size_t len)
 	return n < 0 && errno == ENOTSOCK ? write(fd, buf, len) : n;
 }
 
-/* Writes what the descriptor takes. -EAGAIN: there is more. */
-int kvm_channel__flush(struct kvm_channel *channel)
+/* Up to the body, if it is still to come. */
+static int flush_out(struct kvm_channel *channel)
 {
-	while (kvm_channel__pending(channel)) {
+	const size_t end = channel->body_left ? channel->body_at : channel->out_len;
+
+	while (channel->out_pos < end) {
 		ssize_t n = write_some(channel->fd, channel->out + channel->out_pos,
-				       kvm_channel__pending(channel));
+				       end - channel->out_pos);
 
 		if (n < 0)
 			return errno == EINTR ? -EAGAIN : -errno;
 		channel->out_pos += n;
 	}
+	return 0;
+}
+
+/* Where splice() is refused: by way of out, in front of what is behind the body. */
+static int read_body(struct kvm_channel *channel)
+{
+	u8 chunk[8192];
+	size_t max;
+	ssize_t n;
+
+	make_room(channel);
+	max = min(channel->body_left, sizeof(channel->out) - channel->out_len);
+	n = read(channel->body_fd, chunk, min(max, sizeof(chunk)));
+	if (n <= 0)
+		return n < 0 && errno == EINTR ? -EAGAIN : -EIO;
+	memmove(channel->out + n, channel->out, channel->out_len);
+	memcpy(channel->out, chunk, n);
+	channel->out_len += n;
+	channel->body_at = n;
+	channel->body_left -= n;
+	return 0;
+}
+
+/*
+ * The bytes go from the pipe to the peer without coming here. They were there when
+ * the header was made, so that -EAGAIN is always the peer's.
+ */
+static int flush_body(struct kvm_channel *channel)
+{
+	while (channel->body_left && !channel->no_splice) {
+		ssize_t n = splice(channel->body_fd, NULL, channel->fd, NULL, channel->body_left,
+				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+		if (!n)
+			return -EIO;
+		if (n < 0 && errno != EINVAL)
+			return errno == EINTR ? -EAGAIN : -errno;
+		channel->no_splice = n < 0;
+		channel->body_left -= max_t(ssize_t, n, 0);
+	}
+	return channel->body_left ? read_body(channel) : 0;
+}
+
+/* Writes what the descriptor takes. -EAGAIN: there is more. */
+int kvm_channel__flush(struct kvm_channel *channel)
+{
+	int err = 0;
+
+	while (!err && kvm_channel__pending(channel))
+		err = flush_out(channel) ?: flush_body(channel);
+	if (err)
+		return err;
 	channel->out_pos = 0;
 	channel->out_len = 0;
 	return 0;

@@ -35,8 +35,11 @@ struct kvm_frame {
 /*
  *	in:   | taken | frames to decode ... | free |
  *	      0       in_pos           in_len
- *	out:  | written | to be written | free |
- *	      0         out_pos   out_len
+ *	out:  | written | to be written | behind the body | free |
+ *	      0         out_pos         body_at     out_len
+ *
+ * The body is what the last frame before body_at still lacks of its variable
+ * part: body_left bytes, which are in a pipe and never come into out.
  */
 struct kvm_channel {
 	int			fd;
@@ -46,6 +49,10 @@ struct kvm_channel {
 	size_t			in_len;
 	size_t			out_pos;
 	size_t			out_len;
+	size_t			body_at;
+	size_t			body_left;
+	int			body_fd;	/* the pipe; whoever put it keeps it open */
+	bool			no_splice;	/* the peer's descriptor refused it */
 	u8			in[KVM_FRAME_MAX];
 	u8			out[KVM_FRAME_MAX + KVM_CHANNEL_REPLIES];
 };
@@ -85,14 +92,14 @@ int kvm_channel__next(struct kvm_channel *channel, struct kvm_frame *frame,
 		      struct kvm_agent_error *error);
 int kvm_channel__put(struct kvm_channel *channel, u16 type, u32 id, const void *fixed,
 		     size_t fixed_len, const void *var, size_t var_len);
-ssize_t kvm_channel__put_data(struct kvm_channel *channel, u32 id, u64 offset, int from_fd,
-			      size_t max, const u8 **data);
+ssize_t kvm_channel__put_data(struct kvm_channel *channel, u32 id, u64 offset, int pipe,
+			      size_t max);
 int kvm_channel__flush(struct kvm_channel *channel);
 int kvm_channel__flush_until(struct kvm_channel *channel, u64 deadline);
 
 static inline size_t kvm_channel__pending(const struct kvm_channel *channel)
 {
-	return channel->out_len - channel->out_pos;
+	return channel->out_len - channel->out_pos + channel->body_left;
 }
 
 /* A reader of requests stops here, so that the peer cannot make replies pile up. */

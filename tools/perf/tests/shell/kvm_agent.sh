@@ -4,6 +4,7 @@
 
 set -u
 
+lib=$(dirname "$0")/lib
 out=$(mktemp -d /tmp/__perf_test.kvm_agent.XXXXX)
 err=0
 agent=0
@@ -97,89 +98,8 @@ stop_agent() {
   [ ${status} -eq 0 ] && [ ! -e "${out}/s" ]
 }
 
-# A host in a few lines, so that the frames are looked at by another implementation.
 host() {
-  timeout 60 python3 - "${out}/s" "$@" << 'HOST'
-import select, socket, struct, sys, time
-
-HELLO, WELCOME, ERROR = 1, 2, 3
-START, STARTED, DATA, STOP, SUMMARY, BYE = 8, 9, 10, 11, 12, 13
-path, what, *options = sys.argv[1:]
-sock = socket.socket(socket.AF_UNIX)
-sock.settimeout(30)
-sock.connect(path)
-
-def send(kind, fixed=b"", var=b""):
-    header = struct.pack("<IHHII", 16 + len(fixed) + len(var), kind, len(fixed), 1, 0)
-    try:
-        sock.sendall(header + fixed + var)
-    except BrokenPipeError:
-        pass # why is in what the agent sent
-
-def take(size):
-    data = b""
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        if not piece:
-            sys.exit("the agent closed the connection")
-        data += piece
-    return data
-
-def receive():
-    size, kind, fixed, _, _ = struct.unpack("<IHHII", take(16))
-    rest = take(size - 16)
-    return kind, rest[:fixed], rest[fixed:]
-
-def expect(kind):
-    got, fixed, var = receive()
-    if got == ERROR:
-        sys.exit("error %d: %s" % (struct.unpack("<I", fixed[:4])[0], var.decode()))
-    if got != kind:
-        sys.exit("frame %d, not %d" % (got, kind))
-    return fixed, var
-
-# A longer HELLO is a newer host's.
-send(HELLO, b"PVAG" + struct.pack("<HH", 1, 9) + b"newer")
-expect(WELCOME)
-if what == "wait":
-    print("connected", flush=True)
-    time.sleep(30)
-send(START, bytes(8), b"".join(o.encode() + b"\0" for o in options))
-expect(STARTED)
-if what == "leave":
-    expect(DATA)
-    sys.exit(0)
-if what == "stall":
-    print("started", flush=True)
-    time.sleep(5)
-start = None
-stopped = False
-received = 0
-while True:
-    if start and not stopped and time.time() - start > 1:
-        send(STOP)
-        stopped = True
-    if not select.select([sock], [], [], 30 if stopped or not start else 0.1)[0]:
-        if stopped or not start:
-            sys.exit("the agent is silent")
-        continue
-    kind, fixed, var = receive()
-    if kind == SUMMARY:
-        break
-    if kind != DATA or struct.unpack("<Q", fixed)[0] != received:
-        sys.exit("frame %d after %d bytes" % (kind, received))
-    received += len(var)
-    if what == "record":
-        sys.stdout.buffer.write(var)
-    # perf writes nothing before its events are open
-    start = start or time.time()
-numbers = struct.unpack("<6Q2I", fixed)
-print("bytes %d sent %d samples %d lost %d lost-samples %d throttled %d"
-      " status %d flags %d" % numbers, file=sys.stderr)
-sys.stderr.write(var.decode())
-send(BYE)
-sys.exit(numbers[0] != received)
-HOST
+  timeout 60 python3 "${lib}/kvm_agent_host.py" "${out}/s" "$@"
 }
 
 # Nothing of the agent's may be left: its sessions are children, and perf record theirs.
@@ -213,10 +133,127 @@ test_record() {
   timeout 10 sh -c 'while :; do :; done' &
   host record --all-cpus --event=cpu-clock --freq=100 > "${out}/data" 2> "${out}/stderr"
   kill $! 2> /dev/null
-  says "status 0 flags 0" || fail "${name}" "$(cat "${out}/stderr")"
+  says "reserved 0 0 0 0 status 0 flags 0" || fail "${name}" "$(cat "${out}/stderr")"
+  says "^samples [1-9]" || fail "${name}" "no sample: $(cat "${out}/stderr")"
   perf report -i - --stdio < "${out}/data" > "${out}/report" 2>&1 || fail "${name}" "perf report"
   grep -q "cpu-clock" "${out}/report" || fail "${name}" "no event in the report"
   logged "1 recordings.*said BYE" || fail "${name}" "log"
+}
+
+# What the session has read by read(), recv() and their like is less than a tenth of
+# what it sent: that is in /proc/PID/task/PID/io, which no tracer and no privilege is needed for.
+test_no_copy() {
+  local name="No copy" bytes read
+
+  timeout 10 sh -c 'while :; do :; done' &
+  AGENT=${agent} host count --all-cpus --event=cpu-clock --freq=1000 2> "${out}/stderr"
+  kill $! 2> /dev/null
+  bytes=$(sed -n 's/^bytes \([0-9]*\) .*/\1/p' "${out}/stderr")
+  read=$(sed -n 's/^rchar: //p' "${out}/stderr")
+  if [ -z "${read}" ]
+  then
+    echo "${name} [Skipped: the kernel does not count what is read: $(cat "${out}/stderr")]"
+    return
+  fi
+  [ "${bytes:-0}" -gt 20000 ] || fail "${name}" "too little was sent: $(cat "${out}/stderr")"
+  [ "${read}" -lt $((bytes / 10)) ] || fail "${name}" "${read} bytes read of ${bytes}"
+}
+
+status_of() {
+  sed -n "s/^$1:[[:space:]]*//p" "/proc/${agent}/status"
+}
+
+# PERFMON, SYSLOG, SYS_ADMIN, SYS_PTRACE, IPC_LOCK, DAC_READ_SEARCH; by their numbers
+may_have=$((1 << 38 | 1 << 34 | 1 << 21 | 1 << 19 | 1 << 14 | 1 << 2))
+
+test_privileges() {
+  local name="Privileges" set
+
+  [ "$(status_of NoNewPrivs)" = 1 ] || fail "${name}" "no_new_privs"
+  [ "$(status_of Umask)" = 0077 ] || fail "${name}" "umask"
+  for set in CapPrm CapEff
+  do
+    [ $((0x$(status_of ${set}) & ~may_have)) -eq 0 ] || fail "${name}" "${set}: $(status_of ${set})"
+  done
+  [ "$(id -u)" -eq 0 ] || return
+  for set in CapInh CapAmb
+  do
+    [ $((0x$(status_of ${set}))) -eq 0 ] || fail "${name}" "${set}: $(status_of ${set})"
+  done
+  # without CAP_SETPCAP the set remains, and no_new_privs is what keeps it shut
+  if [ $((0x$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status) & 1 << 8)) -ne 0 ]
+  then
+    [ $((0x$(status_of CapBnd) & ~may_have)) -eq 0 ] || fail "${name}" "CapBnd: $(status_of CapBnd)"
+  fi
+}
+
+# Names for addresses: the kernel's, a program's by its build-id, and nothing else.
+test_symbols() {
+  local name="Symbols" id
+
+  host get vdso > "${out}/vdso" 2> "${out}/stderr" || fail "${name}" "$(cat "${out}/stderr")"
+  id=$(perf buildid-list -i "${out}/vdso")
+  if [ -z "${id}" ]
+  then
+    echo "${name} [Skipped: no vDSO with a build-id]"
+    return
+  fi
+  host get file "${out}/vdso" "${id}" > "${out}/got" 2> "${out}/stderr" ||
+    fail "${name}" "$(cat "${out}/stderr")"
+  cmp -s "${out}/vdso" "${out}/got" || fail "${name}" "another file came"
+  if command -v gzip > /dev/null
+  then
+    gzip -c "${out}/vdso" > "${out}/m.ko.gz"
+    host get file "${out}/m.ko.gz" "${id}" > "${out}/got" 2> "${out}/stderr"
+    cmp -s "${out}/vdso" "${out}/got" || perf version --build-options | grep -q "zlib.*OFF" ||
+      fail "${name}" "a compressed module: $(cat "${out}/stderr")"
+  fi
+  if [ "$(id -u)" -eq 0 ]
+  then
+    mkdir "${out}/private"
+    cp "${out}/vdso" "${out}/private/program"
+    chmod 600 "${out}/private/program"
+    chmod 700 "${out}/private"
+    chown -R 65534 "${out}/private"
+    host get file "${out}/private/program" "${id}" > "${out}/got" 2> "${out}/stderr"
+    cmp -s "${out}/vdso" "${out}/got" || fail "${name}" "another user's: $(cat "${out}/stderr")"
+  fi
+  host get file /etc/passwd "${id}" > "${out}/got" 2> "${out}/stderr" &&
+    fail "${name}" "no ELF file"
+  says "error 5: .*not an ELF file" || fail "${name}" "$(cat "${out}/stderr")"
+  [ ! -s "${out}/got" ] || fail "${name}" "something came of /etc/passwd"
+  host get kallsyms > "${out}/got" 2> "${out}/stderr" && ! grep -q " _text$" "${out}/got" &&
+    fail "${name}" "kallsyms"
+  [ -s "${out}/got" ] || says "hides its addresses" || fail "${name}" "$(cat "${out}/stderr")"
+  host get modules > "${out}/got" 2> "${out}/stderr" || fail "${name}" "$(cat "${out}/stderr")"
+  cut -s -d' ' -f1 "${out}/got" > "${out}/names"
+  if [ -e /proc/modules ]
+  then
+    cut -d' ' -f1 /proc/modules | cmp -s - "${out}/names" || fail "${name}" "modules"
+  fi
+}
+
+test_no_symbols() {
+  local name="No symbols"
+
+  start_agent "symbols no" || fail "${name}" "start"
+  host get vdso > /dev/null 2> "${out}/stderr" && fail "${name}" "a vDSO"
+  says "error 5: .*'symbols no'" || fail "${name}" "$(cat "${out}/stderr")"
+  stop_agent INT || fail "${name}" "end"
+}
+
+# The file that is beside the man page's source, where that is.
+test_shipped_policy() {
+  local name="Shipped policy" file
+
+  file=$(dirname "$0")/../../Documentation/perf-kvm-agent.conf
+  if [ ! -e "${file}" ]
+  then
+    echo "${name} [Skipped: ${file} is not here]"
+    return
+  fi
+  start_agent "$(cat "${file}")" || fail "${name}" "start"
+  stop_agent INT || fail "${name}" "end"
 }
 
 test_refusal() {
@@ -326,7 +363,12 @@ then
 fi
 start_agent "events cpu-clock
 sessions 1" || fail "Agent" "start"
+test_privileges
 test_record
+nothing_left
+test_no_copy
+nothing_left
+test_symbols
 nothing_left
 test_refusal
 nothing_left
@@ -335,6 +377,8 @@ test_busy
 nothing_left
 stop_agent TERM || fail "Agent" "end"
 test_slow_host
+test_no_symbols
+test_shipped_policy
 test_end
 test_killed
 exit ${err}
