@@ -66,6 +66,11 @@ const char *kvm_machines__name(const struct kvm_machines *machines, u64 pid)
 	return NULL;
 }
 
+static int add_list(struct strbuf *sb, const void *list, size_t size)
+{
+	return size ? strbuf_add(sb, list, size) : 0;
+}
+
 static int write_machine(const struct kvm_machine *machine, struct strbuf *sb)
 {
 	struct machine_header header = {
@@ -76,9 +81,8 @@ static int write_machine(const struct kvm_machine *machine, struct strbuf *sb)
 	memcpy(header.name, machine->name, sizeof(header.name));
 	return strbuf_add(sb, &header, sizeof(header)) ?:
 	       strbuf_add(sb, machine->value, sizeof(machine->value)) ?:
-	       strbuf_add(sb, machine->vcpus, machine->nr_vcpus * sizeof(*machine->vcpus)) ?:
-	       strbuf_add(sb, machine->segments,
-			  machine->nr_segments * sizeof(*machine->segments));
+	       add_list(sb, machine->vcpus, machine->nr_vcpus * sizeof(*machine->vcpus)) ?:
+	       add_list(sb, machine->segments, machine->nr_segments * sizeof(*machine->segments));
 }
 
 int kvm_machines__write(const struct kvm_machines *machines, struct strbuf *sb)
