@@ -2,11 +2,11 @@
 # perf kvm merge --verify tests
 # SPDX-License-Identifier: GPL-2.0
 
-set -u
 
 shelldir=$(dirname "$0")
 # shellcheck source=lib/setup_python.sh
 . "${shelldir}/lib/setup_python.sh"
+set -u
 out=$(mktemp -d /tmp/__perf_test.kvm_merge.XXXXX)
 err=0
 # shellcheck source=lib/kvm_merge.sh
