@@ -283,8 +283,9 @@ static void print_cpus(FILE *fp, const struct kvm_merge_guest *guest)
 
 static void print_clock(FILE *fp, const struct kvm_merge_clock *clock)
 {
-	fprintf(fp, "  clock: %s, off by at most %" PRIu64 " ns%s", kvm_merge_clock__name(clock->method),
-	       clock->bound, clock->method == KVM_MERGE_CLOCK_TSC ?
+	fprintf(fp, "  clock: %s, off by at most %" PRIu64 " ns%s",
+	       kvm_merge_clock__name(clock->method), clock->bound,
+	       clock->method == KVM_MERGE_CLOCK_TSC ?
 	       " if the TSC offset is right and the TSC not scaled" : "");
 	if (clock->nr_segments > 1)
 		fprintf(fp, ", in %zu segments", clock->nr_segments);

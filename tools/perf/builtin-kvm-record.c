@@ -30,7 +30,7 @@
 #define DEFAULT_OUTPUT		"perf.data.kvm"
 #define DEFAULT_MAX_SIZE	"16G"
 
-static volatile sig_atomic_t signals;
+static int signals;	/* how many came */
 
 struct record_cmd {
 	struct kvm_record_args		 args;
@@ -45,7 +45,9 @@ struct record_cmd {
 
 static void sig_handler(int sig __maybe_unused)
 {
-	signals++;
+	int nr = READ_ONCE(signals) + 1;
+
+	WRITE_ONCE(signals, nr);
 }
 
 /* Without SA_RESTART, so that a signal ends a wait. */

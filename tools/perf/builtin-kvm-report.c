@@ -136,7 +136,8 @@ int cmd_kvm_script(const char *file, int argc, const char **argv)
 	merged = is_merged(file);
 	if (merged)
 		perf_host = true;
-	if (find_option(argc, argv, "-F", "--fields") || find_option(argc, argv, "-s", "--script") ||
+	if (find_option(argc, argv, "-F", "--fields") ||
+	    find_option(argc, argv, "-s", "--script") ||
 	    has_flag(argc, argv, "-D") || (argc > 1 && *argv[1] != '-'))
 		merged = false;
 	kvm_machines__show_names();

@@ -279,15 +279,16 @@ static int check_other_ways(struct kvm_agent_client *client, const char *dir)
 	scnprintf(path, sizeof(path), "%s/elf", dir);
 	memcpy(build_id, client->transfer.build_id, sizeof(build_id));
 	ASSERT_EQUAL("a process that has gone",
-		     kvm_agent_client__get_file_of(client, pid, path, build_id, size, fd, MAX_BYTES), 0);
+		     kvm_agent_client__get_file_of(client, pid, path, build_id, size, fd,
+						   MAX_BYTES), 0);
 	TEST_ASSERT_VAL("its file", same_contents(fd, path));
 	lseek(fd, 0, SEEK_SET);
 	ASSERT_EQUAL("a process that runs",
 		     kvm_agent_client__get_file_of(client, getpid(), path, build_id, size, fd,
 						   MAX_BYTES), 0);
 	TEST_ASSERT_VAL("its file", same_contents(fd, path));
-	TEST_ASSERT_VAL("not writable", kvm_agent_client__get_file(client, path, build_id, size, full,
-								   MAX_BYTES));
+	TEST_ASSERT_VAL("not writable",
+			kvm_agent_client__get_file(client, path, build_id, size, full, MAX_BYTES));
 	TEST_ASSERT_VAL("sentence", strstr(client->error.text, "cannot be stored"));
 	TEST_ASSERT_VAL("the session goes on", client->state == KVM_AGENT_CLIENT_READY);
 	close(fd);
@@ -411,7 +412,8 @@ static const struct {
 	CASE("a file", WELCOME GOOD("\x02") DATA("\x02", "\0") DATA("\x02", "\x01"), NULL, READY),
 	CASE("a file of nothing", WELCOME GOOD("\0"), NULL, READY),
 	CASE("another build-id",
-	     WELCOME FILE_OF(SIZE("\x01"), "\x14", "123456789012345678\0\0"), "another build-id", DEAD),
+	     WELCOME FILE_OF(SIZE("\x01"), "\x14", "123456789012345678\0\0"),
+	     "another build-id", DEAD),
 	CASE("a shorter build-id", WELCOME FILE_OF(SIZE("\x01"), "\x10", BUILD_ID),
 	     "another build-id", DEAD),
 	CASE("an absurd build-id", WELCOME FILE_OF(SIZE("\x01"), "\xff", BUILD_ID),
@@ -483,8 +485,9 @@ static int test__slow_agent(struct test_suite *test __maybe_unused, int subtest 
 	client->file_timeout = 1;
 	ASSERT_EQUAL("write", write(fds[1], bytes, sizeof(bytes) - 1), sizeof(bytes) - 1);
 	ASSERT_EQUAL("hello", kvm_agent_client__hello(client, 1, 1), 0);
-	TEST_ASSERT_VAL("given up", kvm_agent_client__get_file(client, "/x", (const u8 *)BUILD_ID, 20,
-							       fd, 100));
+	TEST_ASSERT_VAL("given up",
+			kvm_agent_client__get_file(client, "/x", (const u8 *)BUILD_ID, 20, fd,
+						   100));
 	TEST_ASSERT_VAL("sentence", strstr(client->error.text, "in time"));
 	kvm_agent_client__delete(client);
 	close(fds[1]);

@@ -163,9 +163,11 @@ static int test__options_good(struct test_suite *test __maybe_unused, int subtes
 		{ "--cpu=0-1 --freq=9 --mmap-pages=4",
 		  " --cpu=0-1 --freq=9 --mmap-pages=4", false },
 		{ "--all-cpus --event=cycles:u --event=instructions --freq=1 --mmap-pages=1",
-		  " --all-cpus --event=cycles:u --event=instructions --freq=1 --mmap-pages=1", false },
+		  " --all-cpus --event=cycles:u --event=instructions --freq=1 --mmap-pages=1",
+		  false },
 		{ "--call-graph=dwarf,8192 --tid=7 --switch-events --freq=1 --mmap-pages=1",
-		  " --call-graph=dwarf,8192 --tid=7 --switch-events --freq=1 --mmap-pages=1", false },
+		  " --call-graph=dwarf,8192 --tid=7 --switch-events --freq=1 --mmap-pages=1",
+		  false },
 		{ "--freq=1 --mmap-pages=1 -- true --output=x",
 		  " --freq=1 --mmap-pages=1 -- true --output=x", true },
 	};
@@ -368,11 +370,13 @@ static int test__bad_hosts(struct test_suite *test __maybe_unused, int subtest _
 		CASE("no HELLO", EMPTY("\x04"), ORDER, "GET_CAPS is not allowed now"),
 		CASE("two HELLOs", HELLO HELLO, ORDER, "HELLO is not allowed now"),
 		CASE("a newer host", HELLO_BYTES("PVAG", "\x02\0", "\x03\0"), VERSION,
-		     "the agent speaks versions 1 to 1 of the protocol, the host 2 to 3: update the agent"),
+		     "the agent speaks versions 1 to 1 of the protocol, the host 2 to 3: update"),
 		CASE("an older host", HELLO_BYTES("PVAG", "\0\0", "\0\0"), VERSION,
 		     "the host 0 to 0: update the host's perf"),
-		CASE("another magic", HELLO_BYTES("PVAX", "\x01\0", "\x01\0"), PROTOCOL, "no HELLO"),
-		CASE("min above max", HELLO_BYTES("PVAG", "\x02\0", "\x01\0"), PROTOCOL, "no HELLO"),
+		CASE("another magic", HELLO_BYTES("PVAX", "\x01\0", "\x01\0"), PROTOCOL,
+		     "no HELLO"),
+		CASE("min above max", HELLO_BYTES("PVAG", "\x02\0", "\x01\0"), PROTOCOL,
+		     "no HELLO"),
 		CASE("a web browser", "GET / HTTP/1.1\r\n\r\n", PROTOCOL, "unknown type"),
 		CASE("an agent's frame", HELLO EMPTY("\x09"), ORDER, "not for this side"),
 		CASE("GET_FILE before HELLO", FRAME_GET_FILE, ORDER, "GET_FILE is not allowed now"),
@@ -479,16 +483,18 @@ static int test__bad_agents(struct test_suite *test __maybe_unused, int subtest 
 		CASE("nothing recorded", WELCOME("\x01") STARTED SUMMARY("\0"), 1, ""),
 		CASE("another length", WELCOME("\x01") STARTED SUMMARY("\x05"), 1, "not complete"),
 		CASE("a newer version", WELCOME("\x02"), -EPROTO,
-		     "the agent wants version 2 of the protocol, the host speaks 1 to 1: update the host's perf"),
+		     "version 2 of the protocol, the host speaks 1 to 1: update the host's perf"),
 		CASE("an older version", WELCOME("\0"), -EPROTO, "update the agent"),
 		CASE("no answer", "", -EPROTO, "connection to the agent was lost"),
-		CASE("a host's frame", FRAME("\x18", "\x01", "\x08", "\x01"), -EPROTO, "not for this side"),
+		CASE("a host's frame", FRAME("\x18", "\x01", "\x08", "\x01"), -EPROTO,
+		     "not for this side"),
 		CASE("an odd reply", WELCOME("\x01") FRAME("\x10", "\x05", "\0", "\x02"), -EPROTO,
 		     "that nobody waits for"),
 		CASE("data without START", DATA("\x02", "\0"), -EPROTO, "nobody asked for"),
 		CASE("data of another", WELCOME("\x01") STARTED DATA("\x03", "\0"), -EPROTO,
 		     "nobody asked for"),
-		CASE("data with a gap", WELCOME("\x01") STARTED DATA("\x02", "\x01"), -EPROTO, "gap"),
+		CASE("data with a gap", WELCOME("\x01") STARTED DATA("\x02", "\x01"), -EPROTO,
+		     "gap"),
 		CASE("data twice", WELCOME("\x01") STARTED DATA("\x02", "\0") DATA("\x02", "\0"),
 		     -EPROTO, "come twice"),
 		CASE("a probe's answer", WELCOME("\x01") STARTED
@@ -526,8 +532,8 @@ static int test__endless_agent(struct test_suite *test __maybe_unused, int subte
 	for (u64 offset = 0; offset < 120; offset += sizeof(data)) {
 		const struct kvm_frame_data fixed = { .offset = htole64(offset) };
 
-		len += kvm_frame__encode(bytes + len, sizeof(bytes) - len, KVM_FRAME_DATA, 2, &fixed,
-					 sizeof(fixed), data, sizeof(data));
+		len += kvm_frame__encode(bytes + len, sizeof(bytes) - len, KVM_FRAME_DATA, 2,
+					 &fixed, sizeof(fixed), data, sizeof(data));
 	}
 	ASSERT_EQUAL("refused", drive_client((char *)bytes, len, &error), -EPROTO);
 	TEST_ASSERT_VAL("sentence", strstr(error.text, "more bytes than"));
@@ -630,7 +636,8 @@ static pid_t start_agent(const char *dir, const char *policy)
 		return pid;
 	if (verbose <= 0 && !freopen("/dev/null", "w", stderr))
 		_exit(1);
-	execl("/proc/self/exe", "perf", "kvm", "agent", "--listen", address, "--policy", file, NULL);
+	execl("/proc/self/exe", "perf", "kvm", "agent", "--listen", address, "--policy", file,
+	      NULL);
 	_exit(127);
 }
 
@@ -708,8 +715,8 @@ static int record(struct kvm_agent_client *client, u64 *count)
 	/* It has ended by itself if perf was refused. */
 	ret = ret < 0 ? ret : kvm_agent_client__finish(client, 60);
 	pr_debug("recorded %" PRIu64 " bytes, %" PRIu64 " samples, status %u: %s\n%s\n", *count,
-		 client->summary.counted.samples, client->summary.status, ret ? client->error.text : "",
-		 client->summary.messages);
+		 client->summary.counted.samples, client->summary.status,
+		 ret ? client->error.text : "", client->summary.messages);
 	return ret;
 }
 

@@ -166,8 +166,8 @@ static int test__newer(struct test_suite *test __maybe_unused, int subtest __may
 	second = kvm_frame__encode(buf + first, sizeof(buf) - first, KVM_FRAME_STARTED, 2, longer,
 				   sizeof(longer), "new", 3);
 	memset(&fixed, 0xff, sizeof(fixed));
-	ASSERT_EQUAL("first", kvm_frame__decode(KVM_FRAME_FROM_AGENT, buf,
-							     first + second, &frame, &error), first);
+	ASSERT_EQUAL("first", kvm_frame__decode(KVM_FRAME_FROM_AGENT, buf, first + second,
+						&frame, &error), first);
 	kvm_frame__get_fixed(&frame, &fixed, sizeof(fixed));
 	TEST_ASSERT_VAL("known fields", le32toh(fixed.code) == 5 && fixed.fatal == 0);
 	TEST_ASSERT_VAL("text", frame.var_len == 3 && !memcmp(frame.var, "why", 3));
@@ -202,8 +202,9 @@ static int test__pieces(struct test_suite *test __maybe_unused, int subtest __ma
 	ASSERT_EQUAL("fill", kvm_channel__fill(channel), 0);
 	ASSERT_EQUAL("second frame", kvm_channel__next(channel, &frame, &error), 1);
 	ASSERT_EQUAL("its id", frame.id, 4);
-	ASSERT_EQUAL("wait", kvm_channel__wait(channel->fd, POLLIN,
-						    kvm_channel__now() + NSEC_PER_MSEC), -ETIMEDOUT);
+	ASSERT_EQUAL("wait",
+		     kvm_channel__wait(channel->fd, POLLIN, kvm_channel__now() + NSEC_PER_MSEC),
+		     -ETIMEDOUT);
 	close(fds[1]);
 	ASSERT_EQUAL("end", kvm_channel__fill(channel), -EPIPE);
 	ASSERT_EQUAL("write to nobody",
@@ -235,7 +236,8 @@ static int test__stuck(struct test_suite *test __maybe_unused, int subtest __may
 				    error.code == KVM_AGENT_E_TIMEOUT);
 	while (!err && nr++ < 1000) {
 		err = kvm_channel__put(channel, KVM_FRAME_CAPS, 1, NULL, 0, text, sizeof(text));
-		if (!err && kvm_channel__flush(channel) == -EAGAIN && !kvm_channel__has_room(channel))
+		if (!err && kvm_channel__flush(channel) == -EAGAIN &&
+		    !kvm_channel__has_room(channel))
 			break;
 	}
 	TEST_ASSERT_VAL("replies end before room does", !err && nr < 1000);
@@ -355,7 +357,8 @@ static int test__address(struct test_suite *test __maybe_unused, int subtest __m
 		{ "vsock:3:77",		false, KVM_ADDRESS_VSOCK, 3, 77, "" },
 		{ "unix:/a:b",		false, KVM_ADDRESS_UNIX, 0, 0, "/a:b" },
 		{ "unix:a",		true,  KVM_ADDRESS_UNIX, 0, 0, "a" },
-		{ "virtio:perf.0",	true,  KVM_ADDRESS_VIRTIO, 0, 0, "/dev/virtio-ports/perf.0" },
+		{ "virtio:perf.0",	true,  KVM_ADDRESS_VIRTIO, 0, 0,
+		  "/dev/virtio-ports/perf.0" },
 		{ "virtio:/dev/vport0p1", true, KVM_ADDRESS_VIRTIO, 0, 0, "/dev/vport0p1" },
 		{ "hybrid:/v.sock",	false, KVM_ADDRESS_HYBRID, 0, KVM_AGENT_PORT, "/v.sock" },
 		{ "hybrid:/v.sock:9",	false, KVM_ADDRESS_HYBRID, 0, 9, "/v.sock" },
@@ -456,7 +459,8 @@ static int send_body(struct body_run *run, int pipe)
 	while (!err && (n = kvm_channel__put_data(run->channel, 5, offset, pipe, 70000)) > 0) {
 		ASSERT_EQUAL("busy", kvm_channel__put_data(run->channel, 5, 0, pipe, 1), -EBUSY);
 		offset += n;
-		while (offset <= BODY_BYTES && (err = kvm_channel__flush(run->channel)) == -EAGAIN) {
+		while (offset <= BODY_BYTES &&
+		       (err = kvm_channel__flush(run->channel)) == -EAGAIN) {
 			/* while the body is on its way */
 			if (!run->waits++)
 				ASSERT_EQUAL("reply", kvm_channel__put(run->channel,

@@ -220,7 +220,8 @@ static int check_pages(const struct checks *checks, const char *value)
 		return refused(checks->error, "--mmap-pages takes a power of 2, up to %d", 1 << 20);
 	if (ring_bytes(checks, pages) > checks->policy->ring_memory)
 		return refused(checks->error,
-			       "--mmap-pages=%s on %u CPUs is above the policy's ring-memory, %" PRIu64,
+			       "--mmap-pages=%s on %u CPUs is above the policy's ring-memory, %"
+			       PRIu64,
 			       value, checks->nr_cpus, checks->policy->ring_memory);
 	return 0;
 }
@@ -319,7 +320,8 @@ static int check_option(struct kvm_agent_options *opts, const struct checks *che
 		rule = find_rule(name, len);
 	if (!rule)
 		return refused(checks->error,
-			       "option '%.64s' is not one that the agent takes from a host", option);
+			       "option '%.64s' is not one that the agent takes from a host",
+			       option);
 	if (!rule->check != !value)
 		return refused(checks->error, "option --%s %s", rule->name,
 			       value ? "takes no value" : "needs '=' and a value");

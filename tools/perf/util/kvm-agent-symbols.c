@@ -90,7 +90,9 @@ static int get_size(const struct request *request, struct found *found, u64 *siz
 		return failed(found, "%s", strerror(errno));
 	*size = st.st_size;
 	if (*size > request->limit)
-		return refused(found, "it is longer than the policy's max-file or the host allows, %" PRIu64 " bytes",
+		return refused(found,
+			       "it is longer than the policy's max-file or the host allows, %"
+			       PRIu64 " bytes",
 			       request->limit);
 	return 0;
 }
@@ -458,5 +460,6 @@ void kvm_agent_symbols__error(const struct kvm_agent_child *child, int status,
 				     (int)child->len, child->messages);
 	else
 		kvm_agent_error__set(error, code, false,
-				     "the process that reads the file ended with status %d", status);
+				     "the process that reads the file ended with status %d",
+				     status);
 }

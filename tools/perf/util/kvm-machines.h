@@ -22,7 +22,7 @@ enum kvm_machine_value {
 	KVM_MACHINE_RECORDS,		/* in the file */
 	KVM_MACHINE_SAMPLES,
 	KVM_MACHINE_LOST_RECORDS,	/* in the machine's rings, as PERF_RECORD_LOST tell */
-	KVM_MACHINE_LOST_SAMPLES,	/* in the machine's rings, as PERF_RECORD_LOST_SAMPLES tell */
+	KVM_MACHINE_LOST_SAMPLES,	/* likewise, as PERF_RECORD_LOST_SAMPLES tell */
 	KVM_MACHINE_LOST_AGENT,		/* bytes */
 	KVM_MACHINE_LOST_CHANNEL,	/* bytes */
 	KVM_MACHINE_DAMAGED,		/* records that were left out, as those below */
@@ -31,13 +31,13 @@ enum kvm_machine_value {
 	KVM_MACHINE_UNKNOWN,
 	KVM_MACHINE_TOO_LARGE,
 	KVM_MACHINE_LATE,		/* records that are in the file, out of order */
-	KVM_MACHINE_STEPPED_BACK,	/* records that are in the file, as the clock was set back */
+	KVM_MACHINE_STEPPED_BACK,	/* likewise, as the clock was set back */
 	KVM_MACHINE_NR_VALUES,
 };
 
 #define KVM_MACHINE_FLAG_CUT		1	/* its recording was cut off or damaged */
 #define KVM_MACHINE_FLAG_LEFT_OUT	2	/* nothing of it is in the file */
-#define KVM_MACHINE_FLAG_BROKEN		4	/* the channel broke: how much was lost is unknown */
+#define KVM_MACHINE_FLAG_BROKEN		4	/* the channel: what was lost is unknown */
 
 #define KVM_MACHINE_NAME_LEN		72
 

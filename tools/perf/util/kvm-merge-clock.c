@@ -93,7 +93,7 @@ static const char *try_pv(struct kvm_merge_clock *clock, const struct kvm_merge_
 	if (read_pv_clock(guest, &feature))
 		return "its header does not have the paravirtual perf clock (PV_CLOCK):\n"
 		       "         record it in a guest whose 'perf kvm pvpmu clock' says page or msr,\n"
-		       "         or give the offset that this command showed there, as pv-offset=NS";
+		       "         or give the offset that it showed there, as pv-offset=NS";
 	if (feature.changed)
 		return "its perf clock changed while it was recorded: record it again, or give what\n"
 		       "         is known of it as a table (readings=FILE)";
@@ -159,7 +159,7 @@ static const char *try_tsc(struct kvm_merge_clock *clock, const struct kvm_merge
 	clock->method = KVM_MERGE_CLOCK_TSC;
 	if (!opts->has_tsc_offset && !opts->nr_tsc)
 		return "the offset of its TSC is not known: give what the host's\n"
-		       "         /sys/kernel/debug/kvm/PID-FD/vcpu0/tsc-offset says, as tsc-offset=N";
+		       "         /sys/kernel/debug/kvm/PID-FD/vcpu0/tsc-offset says: tsc-offset=N";
 	if (find_time_conv(guest, &clock->guest))
 		return "it does not tell how its times follow from the TSC (TIME_CONV),\n"
 		       "         as perf's clock was not the TSC in that guest";

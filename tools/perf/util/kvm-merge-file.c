@@ -153,7 +153,8 @@ static int read_ids(struct kvm_merge_file *file, struct kvm_merge_attr *attr,
 	void *ids;
 	int err;
 
-	if (section->size % sizeof(u64) || section->size / sizeof(u64) > KVM_MERGE_MAX_IDS - file->nr_ids) {
+	if (section->size % sizeof(u64) ||
+	    section->size / sizeof(u64) > KVM_MERGE_MAX_IDS - file->nr_ids) {
 		pr_err("%s: an event has a list of ids that cannot be.\n", file->path);
 		return -EINVAL;
 	}

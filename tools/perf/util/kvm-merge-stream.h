@@ -58,7 +58,7 @@ struct kvm_merge_stream {
 	u64			flush;		/* up to here the order is final */
 	u64			popped;		/* time of what was given last */
 	u64			late;		/* records that came after their round */
-	bool			is_preview;	/* gives compressed records as they are, warns of nothing */
+	bool			is_preview;	/* does not decompress, and warns of nothing */
 	bool			damaged;	/* it ends before the file does */
 	bool			eof;
 };

@@ -42,8 +42,10 @@ int kvm_record__add_verify_events(struct kvm_record *rec)
 	if (freq || count)
 		pr_warning("With --verify the host's events have perf record's own rate, not that of %s.\n",
 			   freq ? "--freq" : "--count");
-	return (kvm_record_argv__has(host, "--event") ? 0 : kvm_record_argv__add(host, "--event=cycles:P")) ?:
-	       kvm_record_argv__add(host, "--event=kvm:kvm_entry,kvm:kvm_exit");
+	if (!kvm_record_argv__has(host, "--event") &&
+	    kvm_record_argv__add(host, "--event=cycles:P"))
+		return -ENOMEM;
+	return kvm_record_argv__add(host, "--event=kvm:kvm_entry,kvm:kvm_exit");
 }
 
 int kvm_record__verify(const struct kvm_record *rec)

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/compiler.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/string.h>
@@ -58,12 +60,12 @@ void kvm_record__exit(struct kvm_record *rec)
 
 static bool is_interrupted(const struct kvm_record *rec)
 {
-	return *rec->opts.signals;
+	return READ_ONCE(*rec->opts.signals);
 }
 
 static bool is_interrupted_again(const struct kvm_record *rec)
 {
-	return *rec->opts.signals > 1;
+	return READ_ONCE(*rec->opts.signals) > 1;
 }
 
 /* All guests at once, what the host's perf record does included */

@@ -3,7 +3,6 @@
 #ifndef __PERF_KVM_RECORD_H
 #define __PERF_KVM_RECORD_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/types.h>
@@ -19,7 +18,7 @@ struct kvm_record_opts {
 	bool				 progress;
 	bool				 verify;
 	u64				 max_bytes;	/* of each guest */
-	const volatile sig_atomic_t	*signals;	/* how many came that end it */
+	const int			*signals;	/* how many came that end it */
 };
 
 struct kvm_record {

@@ -164,7 +164,7 @@ const char *kvm_verify__why_not(const struct kvm_verify *verify)
 	if (total->inside + total->outside == 0 && !total->unknown)
 		return "no guest has samples";
 	if (total->inside + total->outside == 0)
-		return "no guest's sample is of a time and vCPU of which the host's recording tells";
+		return "no guest's sample is of a time and vCPU that the host's recording has";
 	return NULL;
 }
 

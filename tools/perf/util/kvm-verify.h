@@ -30,7 +30,7 @@ struct kvm_verify_vcpu {
 	u32			vcpu;
 	enum kvm_verify_state	state;
 	u64			since;
-	u64			nr_open;	/* samples in a guest-mode interval that has not ended */
+	u64			nr_open;	/* samples in an interval that has not ended */
 	u64			pending[KVM_VERIFY_MAX_PENDING];	/* times */
 	u64			nr_pending;
 	u64			last_pending;

@@ -144,7 +144,8 @@ test_refusals() {
   echo text > "${out}/text"
   merge 1 "${out}/text,pid=1,pv-offset=0" || fail "${name}" "status of text"
   says "too short" || fail "${name}" "text"
-  for what in "pid=0" "pid=x" "name=a b" "clock=best" "color=1" "pv-offset=x" "threads=1:" "threads=x" "threads="
+  for what in "pid=0" "pid=x" "name=a b" "clock=best" "color=1" "pv-offset=x" "threads=1:" \
+    "threads=x" "threads="
   do
     merge 129 "${out}/guest1,pid=4001,${what}" || fail "${name}" "${what}"
   done

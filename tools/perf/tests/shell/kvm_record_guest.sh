@@ -118,7 +118,8 @@ test_untouched() {
   run 0 perf kvm --host record -q -o "${out}/classic" -e cpu-clock -- echo --guest=x ||
     fail "${name}" "a command's own --guest"
   says "^--guest=x$" || fail "${name}" "the command's argument"
-  run 0 perf kvm --host record -o "${out}/classic" -q -e cpu-clock --call-graph fp -- echo --guest=x ||
+  run 0 perf kvm --host record -o "${out}/classic" -q -e cpu-clock --call-graph fp -- \
+    echo --guest=x ||
     fail "${name}" "a value in front of it"
   run 129 perf kvm record --guest || fail "${name}" "--guest alone"
   says "unknown option .guest'" || fail "${name}" "text of --guest alone"
@@ -154,7 +155,8 @@ test_no_vm() {
   start_vm -name "lone.$$,debug-threads=on"
   until_true pgrep -f "name lone.$$" > /dev/null
   record 1 --guest="nobody.$$" -- true || fail "${name}" "status of no VM"
-  says "there is no VM 'nobody" "lone.$$ \(pid ${vm}, no address" "twin.$$ .*vsock:4294967002:4242" ||
+  says "there is no VM 'nobody" "lone.$$ \(pid ${vm}, no address" \
+    "twin.$$ .*vsock:4294967002:4242" ||
     fail "${name}" "no VM"
   record 1 --guest="twin.$$" -- true || fail "${name}" "status of two VMs"
   says "more than one VM has the name 'twin.$$'" || fail "${name}" "two VMs"
