@@ -46,7 +46,7 @@ assert_times_go_on() {
 		"largest gap in ns between two of $((early + late)) samples, with $down_ns ns of downtime"
 }
 
-start_guest
+start_guest qemu=qemu-system-x86_64
 assert_eq "$(source_line)" "page: the host's" "kernel.perf_pv_clock"
 start_sampling
 move_sampled here there
