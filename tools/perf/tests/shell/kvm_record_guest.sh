@@ -77,7 +77,8 @@ start_agent() {
 
 # start_vm ARGUMENT...: sets vm, a process that has QEMU's name and these arguments
 start_vm() {
-  (exec -a qemu-system-perf-test bash -c 'while :; do read -rt 1; done < <(sleep 600)' x "$@") &
+  (exec -a qemu-system-perf-test \
+    bash -c 'exec 3<> <(:); while :; do read -rt 1 -u 3; done' x "$@") &
   vm=$!
   pids+=("${vm}")
 }
