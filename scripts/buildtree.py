@@ -134,7 +134,11 @@ def track(paths):
         commit = git("commit-tree", tree, "-p", ref, env=SCRIPT_IDENTITY, input=message).strip()
         git("update-ref", ref, commit)
     git("update-index", "--add", "--index-info", input=index_info)
-    # Has git compare the new entries with the files now: later commands rely on it.
+    refresh_index()
+
+
+def refresh_index():
+    """Has git compare its entries with the files now, whatever their times: reset --keep relies on it."""
     git("status", "--porcelain")
 
 
