@@ -312,12 +312,11 @@ static bool was_seen(const struct kvm_agent_options *opts, const char *name)
 static int check_option(struct kvm_agent_options *opts, const struct checks *checks,
 			const char *option)
 {
-	const char *name = option + 2, *value = strchr(option, '=');
-	const size_t len = value ? (size_t)(value - name) : strlen(name);
+	const char *value = strchr(option, '=');
 	const struct option_rule *rule = NULL;
 
 	if (strstarts(option, "--"))
-		rule = find_rule(name, len);
+		rule = find_rule(option + 2, strcspn(option + 2, "="));
 	if (!rule)
 		return refused(checks->error,
 			       "option '%.64s' is not one that the agent takes from a host",
