@@ -176,6 +176,8 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 		[KVM_MACHINE_UNALIGNED]		= "records of unknown times",
 		[KVM_MACHINE_NESTED]		= "records of its own guests",
 		[KVM_MACHINE_UNKNOWN]		= "records of unknown types",
+		[KVM_MACHINE_UNREADABLE]	= "records of cgroups and BPF programs",
+		[KVM_MACHINE_NO_FORMAT]		= "samples without usable formats",
 		[KVM_MACHINE_TOO_LARGE]		= "records too large",
 		[KVM_MACHINE_LATE]		= "records",
 		[KVM_MACHINE_STEPPED_BACK]	= "records",

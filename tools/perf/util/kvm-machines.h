@@ -29,6 +29,8 @@ enum kvm_machine_value {
 	KVM_MACHINE_UNALIGNED,
 	KVM_MACHINE_NESTED,
 	KVM_MACHINE_UNKNOWN,
+	KVM_MACHINE_UNREADABLE,
+	KVM_MACHINE_NO_FORMAT,
 	KVM_MACHINE_TOO_LARGE,
 	KVM_MACHINE_LATE,		/* records that are in the file, out of order */
 	KVM_MACHINE_STEPPED_BACK,	/* likewise, as the clock was set back */

@@ -131,11 +131,13 @@ static int find_time_conv(const struct kvm_merge_file *file, struct perf_tsc_con
 	union perf_event *event;
 	int err;
 
-	kvm_merge_stream__init(&stream, file);
+	err = kvm_merge_stream__init(&stream, file);
 	stream.look = look_at_nothing;
-	do {
+	while (!err) {
 		err = kvm_merge_stream__next(&stream, &event);
-	} while (!err && event && event->header.type != PERF_RECORD_TIME_CONV);
+		if (err || !event || event->header.type == PERF_RECORD_TIME_CONV)
+			break;
+	}
 	if (!err && (!event || !parse_time_conv(event, conv)))
 		err = -ENODATA;
 	kvm_merge_stream__exit(&stream);

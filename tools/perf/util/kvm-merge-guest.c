@@ -16,12 +16,13 @@
 #include "event.h"
 #include "header.h"
 #include "kvm-merge-record.h"
+#include "kvm-merge-tracing.h"
 
 /* As many as perf itself handles. */
 #define MAX_VCPUS	4096
 
 /* Bytes that wait to be sorted: a guest's file must not make the host's memory fill up. */
-#define MAX_HELD	(256U * 1024 * 1024)
+#define MAX_HELD	(KVM_MERGE_MAX_HELD / 4)
 
 /* What a record's ids are mapped for. */
 struct map_context {
@@ -99,6 +100,12 @@ static int guest__look(struct kvm_merge_stream *stream, union perf_event *event,
 		return look_at_user_record(guest, event);
 	if (!event->header.type || event->header.type >= PERF_RECORD_MAX) {
 		guest->stats.unknown++;
+		return KVM_MERGE_DONE;
+	}
+	/* perf of Linux 6.12 crashes on them: it looks for a guest's where it has none. */
+	if (event->header.type == PERF_RECORD_CGROUP ||
+	    event->header.type == PERF_RECORD_BPF_EVENT) {
+		guest->stats.unreadable++;
 		return KVM_MERGE_DONE;
 	}
 	attr = find_attr(guest, event, &id);
@@ -263,6 +270,7 @@ int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event
 	const struct kvm_merge_attr *attr;
 	struct kvm_merge_id *entry;
 	u64 id;
+	int err;
 
 	attr = find_attr(guest, event, &entry);
 	ctx.vcpu = attr ? find_vcpu(guest, attr, event) : -2;
@@ -280,6 +288,11 @@ int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event
 		if (!ctx.err)
 			guest->stats.damaged++;
 		return ctx.err;
+	}
+	err = kvm_merge_tracing__convert(guest, attr, event);
+	if (err) {
+		*(err == -ENOENT ? &guest->stats.no_format : &guest->stats.damaged) += 1;
+		return 0;
 	}
 	set_cpu(guest, attr, event, ctx.vcpu);
 	return write_record(guest, attr, event, id);
@@ -330,22 +343,9 @@ static int init_vcpus(struct kvm_merge_guest *guest)
 	return 0;
 }
 
-/* A host's perf looks up a tracepoint by number, and numbers are each kernel's own. */
 static int check_events(const struct kvm_merge_guest *guest)
 {
-	const struct kvm_merge_file *file = &guest->file;
-
-	if (test_bit(HEADER_AUXTRACE, file->features))
-		return refuse_aux(file);
-	for (u32 i = 0; i < file->nr_attrs; i++) {
-		if (file->attrs[i].attr.type != PERF_TYPE_TRACEPOINT)
-			continue;
-		pr_err("%s: has tracepoints (%s), and a file can have those of one kernel only:\n"
-		       "record the guest without them.\n", file->path,
-		       file->attrs[i].name ?: "unnamed");
-		return -ENOTSUP;
-	}
-	return 0;
+	return test_bit(HEADER_AUXTRACE, guest->file.features) ? refuse_aux(&guest->file) : 0;
 }
 
 /* Why has been said. What is left of it gives no records and no events. */
@@ -373,18 +373,19 @@ int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge
 	      check_events(guest) ?:
 	      kvm_merge_ids__init(&guest->ids, &guest->file) ?:
 	      init_vcpus(guest) ?:
-	      kvm_merge_clock__init(&guest->clock, &opts->clock, &merge->host.file, &guest->file);
+	      kvm_merge_clock__init(&guest->clock, &opts->clock, &merge->host.file, &guest->file) ?:
+	      kvm_merge_tracing__add_guest(guest);
 	if (err && err != -ENOMEM && opts->may_fail) {
 		leave_out(guest);
 		return 0;
 	}
 	if (err)
 		return err;
-	kvm_merge_stream__init(&guest->stream, &guest->file);
+	err = kvm_merge_stream__init(&guest->stream, &guest->file);
 	guest->stream.look = guest__look;
 	guest->stream.data = guest;
 	guest->stream.max_held = MAX_HELD;
-	return 0;
+	return err;
 }
 
 void kvm_merge_guest__exit(struct kvm_merge_guest *guest)
@@ -393,5 +394,6 @@ void kvm_merge_guest__exit(struct kvm_merge_guest *guest)
 	kvm_merge_ids__exit(&guest->ids);
 	kvm_merge_clock__exit(&guest->clock);
 	zfree(&guest->vcpus);
+	kvm_merge_tracing__exit_guest(guest);
 	kvm_merge_file__close(&guest->file);
 }

@@ -21,6 +21,7 @@
 #include "evsel.h"
 #include "header.h"
 #include "kvm-machines.h"
+#include "kvm-merge-tracing.h"
 #include "strbuf.h"
 
 #define NAME_ALIGN	64
@@ -241,6 +242,8 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 		       const struct out_attr *attrs, u32 nr)
 {
 	switch (feat) {
+	case HEADER_TRACING_DATA:
+		return kvm_merge_tracing__write(merge, sb);
 	case HEADER_BUILD_ID:
 		return add_build_ids(sb, merge);
 	case HEADER_EVENT_DESC:
@@ -256,11 +259,12 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 	}
 }
 
-/* These are there whatever the host's file has. */
+/* These are made whatever the host's file has. */
 static bool is_made(int feat)
 {
 	return feat == HEADER_BUILD_ID || feat == HEADER_EVENT_DESC ||
-	       feat == HEADER_SAMPLE_TIME || feat == HEADER_KVM_MACHINES;
+	       feat == HEADER_SAMPLE_TIME || feat == HEADER_KVM_MACHINES ||
+	       feat == HEADER_TRACING_DATA;
 }
 
 static int write_strbuf(struct kvm_merge *merge, const struct strbuf *sb)

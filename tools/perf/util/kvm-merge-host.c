@@ -194,10 +194,10 @@ int kvm_merge_host__init(struct kvm_merge_host *host, struct kvm_merge *merge, c
 	err = kvm_merge_file__open(&host->file, path) ?: check_features(host) ?: init_ids(host);
 	if (err)
 		return err;
-	kvm_merge_stream__init(&host->stream, &host->file);
+	err = kvm_merge_stream__init(&host->stream, &host->file);
 	host->stream.look = host__look;
 	host->stream.data = host;
-	return 0;
+	return err;
 }
 
 void kvm_merge_host__exit(struct kvm_merge_host *host)

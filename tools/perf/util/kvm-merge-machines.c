@@ -25,6 +25,8 @@ static void set_stats(struct kvm_machine *machine, const struct kvm_merge_stats 
 	val[KVM_MACHINE_UNALIGNED]	= stats->unaligned;
 	val[KVM_MACHINE_NESTED]		= stats->nested;
 	val[KVM_MACHINE_UNKNOWN]	= stats->unknown;
+	val[KVM_MACHINE_UNREADABLE]	= stats->unreadable;
+	val[KVM_MACHINE_NO_FORMAT]	= stats->no_format;
 	val[KVM_MACHINE_TOO_LARGE]	= stats->too_large;
 	val[KVM_MACHINE_LATE]		= stream->late;
 	val[KVM_MACHINE_STEPPED_BACK]	= stats->stepped_back;

@@ -17,7 +17,7 @@
 #include "event.h"
 #include "header.h"
 
-#define BUF_SIZE	(4 * 1024 * 1024)
+#define BUF_SIZE	(1024 * 1024)
 
 /* A reader sorts again, and may let go of what it holds at the end of a round. */
 #define ROUND_SIZE	(1024 * 1024)

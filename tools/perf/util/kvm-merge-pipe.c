@@ -235,13 +235,16 @@ int kvm_merge_pipe__read_head(struct kvm_merge_file *file)
 
 	file->data_offset = sizeof(struct perf_pipe_file_header);
 	file->data_size = file->size - file->data_offset;
-	kvm_merge_stream__init(&stream, file);
+	err = kvm_merge_stream__init(&stream, file);
 	stream.is_preview = true;
-	do {
+	while (!err) {
 		err = kvm_merge_stream__next(&stream, &event);
-		if (!err && event)
-			err = take_early(file, &stream, event);
-	} while (!err && event && !is_start(event));
+		if (err || !event)
+			break;
+		err = take_early(file, &stream, event);
+		if (is_start(event))
+			break;
+	}
 	file->head_end = kvm_merge_stream__tell(&stream);
 	kvm_merge_stream__exit(&stream);
 	if (!err && !file->nr_attrs) {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <linux/bitops.h>
+#include <linux/compiler.h>
 #include <linux/kernel.h>
 #include "event.h"
 
@@ -214,6 +215,17 @@ static int walk_middle(const struct perf_event_attr *attr, struct cursor *cur,
 	return err;
 }
 
+/* A reader has the names of its own machine's cgroups, and crashes on others. */
+static int clear_cgroup(struct cursor *cur)
+{
+	u64 *cgroup = take(cur, 1);
+
+	if (!cgroup)
+		return -EBADMSG;
+	*cgroup = 0;
+	return 0;
+}
+
 static int walk_last(const struct perf_event_attr *attr, struct cursor *cur)
 {
 	u64 type = attr->sample_type;
@@ -223,8 +235,11 @@ static int walk_last(const struct perf_event_attr *attr, struct cursor *cur)
 	if (!err && (type & PERF_SAMPLE_REGS_INTR))
 		err = walk_regs(cur, attr->sample_regs_intr);
 	if (!err)
-		err = skip(cur, !!(type & PERF_SAMPLE_PHYS_ADDR) + !!(type & PERF_SAMPLE_CGROUP) +
-				!!(type & PERF_SAMPLE_DATA_PAGE_SIZE) +
+		err = skip(cur, !!(type & PERF_SAMPLE_PHYS_ADDR));
+	if (!err && (type & PERF_SAMPLE_CGROUP))
+		err = clear_cgroup(cur);
+	if (!err)
+		err = skip(cur, !!(type & PERF_SAMPLE_DATA_PAGE_SIZE) +
 				!!(type & PERF_SAMPLE_CODE_PAGE_SIZE));
 	if (!err && (type & PERF_SAMPLE_AUX))
 		err = skip_bytes(cur);
@@ -245,6 +260,29 @@ int kvm_merge_record__walk_sample(const struct perf_event_attr *attr, union perf
 	if (!err)
 		err = walk_last(attr, &cur);
 	return err ?: cur.pos == cur.end ? 0 : -EBADMSG;
+}
+
+static int leave_id(void *data __maybe_unused, u64 *id __maybe_unused)
+{
+	return 0;
+}
+
+/* The raw data of a sample that was walked; NULL: it has none. */
+void *kvm_merge_record__raw(const struct kvm_merge_attr *attr, union perf_event *event, u32 *size)
+{
+	struct cursor cur = {
+		.pos	= (u64 *)event->sample.array + attr->layout.sample_words,
+		.end	= record_end(event),
+	};
+	u64 type = attr->attr.sample_type;
+
+	if (((type & PERF_SAMPLE_READ) &&
+	     walk_read(&cur, attr->attr.read_format, leave_id, NULL)) ||
+	    ((type & PERF_SAMPLE_CALLCHAIN) && skip_array(&cur, 1)) ||
+	    !(type & PERF_SAMPLE_RAW) || cur.pos == cur.end)
+		return NULL;
+	memcpy(size, cur.pos, sizeof(*size));
+	return (void *)cur.pos + sizeof(*size);
 }
 
 /* A string that ends within the record, and is no longer than a path. */

@@ -20,6 +20,7 @@ int kvm_merge_record__walk_sample(const struct perf_event_attr *attr, union perf
 				  kvm_merge_map_id_t map_id, void *data);
 int kvm_merge_record__walk_sideband(const struct kvm_merge_attr *attr, union perf_event *event,
 				    kvm_merge_map_id_t map_id, void *data);
+void *kvm_merge_record__raw(const struct kvm_merge_attr *attr, union perf_event *event, u32 *size);
 u64 *kvm_merge_record__body_time(union perf_event *event);
 
 #endif /* __PERF_KVM_MERGE_RECORD_H */

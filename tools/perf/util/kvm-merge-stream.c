@@ -6,7 +6,7 @@
  *
  *   file:   [ ... | block | block | block ... ]
  *                    ^  ^      ^ ^
- *   heap:           entries point to the records; a block lives as long as one
+ *   order:          entries point to the records; a block lives as long as one
  *                   of its records waits
  *
  * A file may have no such marks, or lie: what is held has a limit, and beyond it the
@@ -24,42 +24,51 @@
 #include "event.h"
 #include "kvm-merge-file.h"
 
-#define BLOCK_SIZE	(1024 * 1024)
+/* At least two records of any size. Who fuzzes this takes the least. */
+#ifndef KVM_MERGE_BLOCK_SIZE
+#define KVM_MERGE_BLOCK_SIZE	(1024 * 1024)
+#endif
 
 /* Of what one compressed record can hold: a file must not have us take any size. */
 #define MAX_PLAIN_SIZE	(64U * 1024 * 1024)
 
-/* Bytes that wait to be sorted. */
-#define MAX_HELD	(1024U * 1024 * 1024)
-
 struct kvm_merge_block {
-	struct kvm_merge_stream	*stream;
+	struct kvm_merge_pool	*pool;
 	unsigned int		refs;
 	size_t			size;
 	size_t			len;
 	u64			data[];		/* so that records are aligned */
 };
 
-static struct kvm_merge_block *block__new(struct kvm_merge_stream *stream, size_t size)
+static struct kvm_merge_block *block__new(struct kvm_merge_pool *pool, size_t size)
 {
-	struct kvm_merge_block *block = malloc(sizeof(*block) + size);
+	struct kvm_merge_block *block = pool->spare;
 
-	if (block) {
-		block->stream = stream;
-		block->refs = 1;
-		block->size = size;
-		block->len = 0;
-		stream->held += size;
-	}
+	if (block && block->size == size)
+		pool->spare = NULL;
+	else
+		block = malloc(sizeof(*block) + size);
+	if (!block)
+		return NULL;
+	*block = (struct kvm_merge_block){ .pool = pool, .refs = 1, .size = size };
+	pool->held += size;
 	return block;
 }
 
+/* New memory costs the kernel more than to fill it, so one block is kept. */
 static void block__put(struct kvm_merge_block *block)
 {
+	struct kvm_merge_pool *pool;
+
 	if (!block || --block->refs)
 		return;
-	block->stream->held -= block->size;
-	free(block);
+	pool = block->pool;
+	pool->held -= block->size;
+	if (pool->spare) {
+		free(block);
+		return;
+	}
+	pool->spare = block;
 }
 
 static size_t window__left(const struct kvm_merge_window *window)
@@ -139,35 +148,38 @@ static u32 read_plain_size(const struct kvm_merge_file *file)
 	return min(plain_size, MAX_PLAIN_SIZE);
 }
 
-void kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file)
+int kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file)
 {
 	memset(stream, 0, sizeof(*stream));
 	stream->file = file;
 	stream->offset = file->data_offset;
 	stream->end = file->data_offset + file->data_size;
 	stream->plain_size = read_plain_size(file);
-	stream->max_held = MAX_HELD;
+	stream->max_held = KVM_MERGE_MAX_HELD;
 	zstd_init(&stream->zstd, 0);
+	return kvm_merge_order__init(&stream->order);
 }
 
 void kvm_merge_stream__exit(struct kvm_merge_stream *stream)
 {
-	for (size_t i = 0; i < stream->nr; i++)
-		block__put(stream->heap[i].block);
-	stream->nr = 0;
-	zfree(&stream->heap);
+	struct kvm_merge_entry entry;
+
+	while (!kvm_merge_order__pop(&stream->order, &entry))
+		block__put(entry.block);
+	kvm_merge_order__exit(&stream->order);
 	block__put(stream->raw.block);
 	block__put(stream->plain.block);
 	stream->raw.block = NULL;
 	stream->plain.block = NULL;
+	zfree(&stream->pool.spare);
 	zstd_fini(&stream->zstd);
 }
 
 static int read_block(struct kvm_merge_stream *stream)
 {
 	size_t tail = window__left(&stream->raw);
-	size_t size = min((u64)(BLOCK_SIZE - tail), stream->end - stream->offset);
-	struct kvm_merge_block *block = block__new(stream, BLOCK_SIZE);
+	size_t size = min((u64)(KVM_MERGE_BLOCK_SIZE - tail), stream->end - stream->offset);
+	struct kvm_merge_block *block = block__new(&stream->pool, KVM_MERGE_BLOCK_SIZE);
 	int err;
 
 	if (!block)
@@ -247,7 +259,7 @@ static int unpack(struct kvm_merge_stream *stream, union perf_event *event)
 		kvm_merge_stream__stop(stream);
 		return 0;
 	}
-	block = block__new(stream, tail + stream->plain_size);
+	block = block__new(&stream->pool, tail + stream->plain_size);
 	if (!block)
 		return -ENOMEM;
 	block->len = decompress(stream, event, (char *)block->data + tail, stream->plain_size);
@@ -329,48 +341,6 @@ int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **e
 	}
 }
 
-static bool is_before(const struct kvm_merge_entry *a, const struct kvm_merge_entry *b)
-{
-	return a->time != b->time ? a->time < b->time : a->seq < b->seq;
-}
-
-static int push(struct kvm_merge_stream *stream, const struct kvm_merge_entry *entry)
-{
-	struct kvm_merge_entry *heap = stream->heap;
-	size_t i = stream->nr;
-
-	if (stream->nr == stream->alloc) {
-		size_t alloc = stream->alloc ? 2 * stream->alloc : 1024;
-
-		heap = reallocarray(heap, alloc, sizeof(*heap));
-		if (!heap)
-			return -ENOMEM;
-		stream->heap = heap;
-		stream->alloc = alloc;
-	}
-	for (; i && is_before(entry, &heap[(i - 1) / 2]); i = (i - 1) / 2)
-		heap[i] = heap[(i - 1) / 2];
-	heap[i] = *entry;
-	stream->nr++;
-	return 0;
-}
-
-static void remove_first(struct kvm_merge_stream *stream)
-{
-	struct kvm_merge_entry *heap = stream->heap, *last = &heap[--stream->nr];
-	size_t i = 0, child;
-
-	while ((child = 2 * i + 1) < stream->nr) {
-		if (child + 1 < stream->nr && is_before(&heap[child + 1], &heap[child]))
-			child++;
-		if (!is_before(&heap[child], last))
-			break;
-		heap[i] = heap[child];
-		i = child;
-	}
-	heap[i] = *last;
-}
-
 static int queue(struct kvm_merge_stream *stream, union perf_event *event, u64 time)
 {
 	struct kvm_merge_entry entry = {
@@ -379,7 +349,7 @@ static int queue(struct kvm_merge_stream *stream, union perf_event *event, u64 t
 		.event	= event,
 		.block	= stream->current,
 	};
-	int err = push(stream, &entry);
+	int err = kvm_merge_order__push(&stream->order, &entry);
 
 	if (err)
 		return err;
@@ -396,49 +366,54 @@ static void end_round(struct kvm_merge_stream *stream)
 	stream->next_flush = stream->max_time;
 }
 
+/* Whether it is certain which record comes next, or no more may wait to find out. */
 static bool is_certain(const struct kvm_merge_stream *stream)
 {
-	if (stream->eof || !stream->nr)
+	const struct kvm_merge_entry *first = kvm_merge_order__first(&stream->order);
+
+	if (stream->eof || !first)
 		return stream->eof;
-	return stream->heap[0].time <= stream->flush ||
-	       stream->held + stream->nr * sizeof(*stream->heap) > stream->max_held;
+	return first->time <= stream->flush ||
+	       stream->pool.held + stream->order.nr * sizeof(*first) > stream->max_held;
 }
 
-/* Reads until it is certain which record comes next. */
-int kvm_merge_stream__fill(struct kvm_merge_stream *stream)
+static int take_record(struct kvm_merge_stream *stream)
 {
 	union perf_event *event;
 	u64 time;
-	int err;
+	int err = kvm_merge_stream__next(stream, &event);
 
-	while (!is_certain(stream)) {
-		err = kvm_merge_stream__next(stream, &event);
-		if (err)
-			return err;
-		if (!event) {
-			stream->eof = true;
-			break;
-		}
-		err = stream->look(stream, event, &time);
-		if (err == KVM_MERGE_QUEUE)
-			err = queue(stream, event, time);
-		else if (err == KVM_MERGE_ROUND)
-			end_round(stream);
-		if (err < 0)
-			return err;
+	if (err)
+		return err;
+	if (!event) {
+		stream->eof = true;
+		return 0;
 	}
-	return 0;
+	err = stream->look(stream, event, &time);
+	if (err == KVM_MERGE_QUEUE)
+		return queue(stream, event, time);
+	if (err == KVM_MERGE_ROUND)
+		end_round(stream);
+	return min(err, 0);
+}
+
+int kvm_merge_stream__fill(struct kvm_merge_stream *stream)
+{
+	int err = 0;
+
+	while (!err && !is_certain(stream))
+		err = take_record(stream);
+	return err;
 }
 
 /* Takes the first record; the caller puts it when it is done with it. */
 int kvm_merge_stream__pop(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
 {
-	if (!stream->nr)
-		return -ENODATA;
-	*entry = stream->heap[0];
-	stream->popped = max(stream->popped, entry->time);
-	remove_first(stream);
-	return 0;
+	int err = kvm_merge_order__pop(&stream->order, entry);
+
+	if (!err)
+		stream->popped = max(stream->popped, entry->time);
+	return err;
 }
 
 void kvm_merge_stream__put(struct kvm_merge_entry *entry)

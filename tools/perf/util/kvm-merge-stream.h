@@ -8,6 +8,15 @@
 #include <linux/types.h>
 #include "compress.h"
 #include "header.h"
+#include "kvm-merge-order.h"
+
+/*
+ * Bytes of a file that wait to be sorted, unless the owner allows less. perf record has
+ * no more between two of its marks than all rings together. Who fuzzes this takes less.
+ */
+#ifndef KVM_MERGE_MAX_HELD
+#define KVM_MERGE_MAX_HELD	(1024UL * 1024 * 1024)
+#endif
 
 struct kvm_merge_file;
 struct kvm_merge_block;
@@ -26,11 +35,10 @@ struct kvm_merge_window {
 	size_t			pos;
 };
 
-struct kvm_merge_entry {
-	u64			time;
-	u64			seq;
-	union perf_event	*event;
-	struct kvm_merge_block	*block;
+/* What the blocks of a stream take. */
+struct kvm_merge_pool {
+	size_t			held;	/* bytes */
+	struct kvm_merge_block	*spare;	/* to be used again */
 };
 
 struct kvm_merge_stream {
@@ -46,12 +54,10 @@ struct kvm_merge_stream {
 	u32			plain_size;	/* of a compressed record at most */
 	u64			offset;		/* in the file, of what comes after the window */
 	u64			end;
-	struct kvm_merge_entry	*heap;
-	size_t			nr;
-	size_t			alloc;
+	struct kvm_merge_pool	pool;
+	struct kvm_merge_order	order;
 	struct perf_file_section behind;	/* the last record, and not in its size */
-	size_t			held;		/* bytes of blocks in memory */
-	size_t			max_held;
+	size_t			max_held;	/* bytes that wait */
 	u64			seq;
 	u64			max_time;
 	u64			next_flush;
@@ -63,7 +69,7 @@ struct kvm_merge_stream {
 	bool			eof;
 };
 
-void kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file);
+int kvm_merge_stream__init(struct kvm_merge_stream *stream, const struct kvm_merge_file *file);
 void kvm_merge_stream__exit(struct kvm_merge_stream *stream);
 int kvm_merge_stream__fill(struct kvm_merge_stream *stream);
 int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **event);
@@ -75,10 +81,11 @@ void kvm_merge_stream__put(struct kvm_merge_entry *entry);
 /* After a fill, what comes next; false at the end. */
 static inline bool kvm_merge_stream__peek(const struct kvm_merge_stream *stream, u64 *time)
 {
-	if (!stream->nr)
-		return false;
-	*time = stream->heap[0].time;
-	return true;
+	const struct kvm_merge_entry *first = kvm_merge_order__first(&stream->order);
+
+	if (first)
+		*time = first->time;
+	return first;
 }
 
 /* How much of the file has been read. */

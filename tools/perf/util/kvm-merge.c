@@ -13,6 +13,7 @@
 #include <linux/zalloc.h>
 #include "debug.h"
 #include "event.h"
+#include "kvm-merge-tracing.h"
 #include "ui/progress.h"
 
 /* Unique among what was given out, and not one of the host's. */
@@ -171,6 +172,7 @@ int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output
 
 	memset(merge, 0, sizeof(*merge));
 	err = kvm_merge_host__init(&merge->host, merge, host) ?:
+	      kvm_merge_tracing__init(merge) ?:
 	      init_guests(merge, guests, nr_guests) ?:
 	      check_output(merge, output) ?:
 	      kvm_merge_output__open(&merge->output, output) ?:
@@ -187,6 +189,7 @@ void kvm_merge__exit(struct kvm_merge *merge)
 	for (size_t i = 0; i < merge->nr_guests; i++)
 		kvm_merge_guest__exit(&merge->guests[i]);
 	zfree(&merge->guests);
+	kvm_merge_tracing__exit(merge);
 	kvm_merge_host__exit(&merge->host);
 }
 
@@ -194,7 +197,8 @@ static bool is_whole(const struct kvm_merge_file *file, const struct kvm_merge_s
 		     const struct kvm_merge_stats *stats)
 {
 	return !file->cut && !stream->damaged && !stats->damaged && !stats->unknown &&
-	       !stats->too_large && !stats->nested && !stats->unaligned;
+	       !stats->too_large && !stats->nested && !stats->unaligned && !stats->no_format &&
+	       !stats->unreadable;
 }
 
 /* Whether all that the files had went into the output. */

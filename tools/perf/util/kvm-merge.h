@@ -15,6 +15,8 @@
 
 struct kvm_machines;
 struct kvm_merge;
+struct kvm_merge_formats;
+struct kvm_merge_tracing;
 
 /* Where bytes of a guest's recording were lost on their way to its file. */
 enum kvm_merge_loss {
@@ -47,6 +49,8 @@ struct kvm_merge_stats {
 	u64	nested;		/* records of guests of this guest */
 	u64	unknown;	/* records of a type that this perf does not know */
 	u64	too_large;	/* no room for an identifier */
+	u64	unreadable;	/* what no reader can do for a guest */
+	u64	no_format;	/* samples of tracepoints that cannot be described */
 	u64	stepped_back;	/* not left out, but earlier than a segment before */
 };
 
@@ -63,6 +67,7 @@ struct kvm_merge_guest {
 	struct kvm_merge_stream		stream;
 	struct kvm_merge_ids		ids;
 	struct kvm_merge_clock		clock;
+	struct kvm_merge_formats	*formats;	/* of tracepoints; NULL: it has none */
 	struct kvm_merge_vcpu		*vcpus;
 	u32				nr_vcpus;
 	bool				one_vcpu;
@@ -82,6 +87,7 @@ struct kvm_merge_host {
 
 struct kvm_merge {
 	struct kvm_merge_output		output;
+	struct kvm_merge_tracing	*tracing;
 	struct kvm_merge_host		host;
 	struct kvm_merge_guest		*guests;
 	size_t				nr_guests;

@@ -213,6 +213,164 @@ test_lies() {
   done
 }
 
+# renumber FROM TO: the same recording as of a kernel that gave its tracepoints other numbers
+renumber() {
+  python3 - "$1" "$2" << 'PYTHON'
+import re, struct, sys
+
+data = bytearray(open(sys.argv[1], "rb").read())
+attr_size, attrs, attrs_size, pos, size = struct.unpack_from("<5Q", data, 16)
+raw_at = {}
+for attr in range(attrs, attrs + attrs_size, attr_size):
+    kind, _, config, _, sample_type = struct.unpack_from("<IIQQQ", data, attr)
+    ids, ids_size = struct.unpack_from("<QQ", data, attr + attr_size - 16)
+    words = bin(sample_type & 0x101cf | sample_type & 0x200).count("1")
+    if kind != 2:
+        continue
+    for i in range(ids, ids + ids_size, 8):
+        raw_at[struct.unpack_from("<Q", data, i)[0]] = 8 + 8 * words + 4
+    struct.pack_into("<Q", data, attr + 8, config ^ 1)
+end = pos + size
+for match in re.finditer(rb"\nID: (\d+)\nformat", data[end:]):
+    text = str(int(match[1]) ^ 1).encode()
+    if len(text) == len(match[1]):
+        data[end + match.start(1):end + match.end(1)] = text
+while pos < end:
+    kind, _, size = struct.unpack_from("<IHH", data, pos)
+    number = struct.unpack_from("<Q", data, pos + 8)[0] if kind == 9 else 0
+    if number in raw_at:
+        raw = pos + raw_at[number]
+        struct.pack_into("<H", data, raw, struct.unpack_from("<H", data, raw)[0] ^ 1)
+    pos += size
+open(sys.argv[2], "wb").write(data)
+PYTHON
+}
+
+# change FROM TO OLD NEW: bytes of a guest's formats
+change() {
+  python3 - "$@" << 'PYTHON'
+import sys
+
+old, new = (arg.encode().decode("unicode_escape").encode() for arg in sys.argv[3:5])
+data = open(sys.argv[1], "rb").read()
+assert old in data and len(old) >= len(new), (old, new)
+open(sys.argv[2], "wb").write(data.replace(old, new.ljust(len(old))))
+PYTHON
+}
+
+test_tracepoints() {
+  local name="Tracepoints"
+
+  mv "${out}/host" "${out}/host.orig"
+  cp "${out}/trace" "${out}/host"
+  merge 0 "${out}/trace2,pid=4001,name=vm1,pv-offset=0" || fail "${name}" "status"
+  fields "${out}/trace2" > "${out}/fields"
+  guest_fields | same_fields "${out}/fields" || fail "${name}" "fields of the guest"
+  fields "${out}/trace" > "${out}/fields"
+  perf script -i "${out}/merged" -G -F machine_pid,event,trace 2> /dev/null | grep -v "VM:" |
+    grep "sched:" | same_fields "${out}/fields" || fail "${name}" "fields of the host"
+  run 0 perf report -i "${out}/merged" --stdio || fail "${name}" "report"
+  says "sched:sched_wakeup@vm1" || fail "${name}" "names"
+
+  if command -v python3 > /dev/null
+  then
+    # sched_switch has the number that is sched_wakeup's on the host, or nobody's.
+    renumber "${out}/trace2" "${out}/other"
+    merge 0 "${out}/other,pid=4001,name=vm1,pv-offset=0" || fail "${name}" "status, other numbers"
+    fields "${out}/trace2" > "${out}/fields"
+    guest_fields | same_fields "${out}/fields" || fail "${name}" "other numbers"
+  else
+    echo "Skip: tracepoints with other numbers need python3"
+  fi
+  mv "${out}/host.orig" "${out}/host"
+
+  # A host without any, and two guests of the same ones
+  merge 0 "${out}/trace2,pid=4001,pv-offset=0" "${out}/trace,pid=4002,pv-offset=0" ||
+    fail "${name}" "status with a host without"
+  { fields "${out}/trace2"; fields "${out}/trace"; } > "${out}/fields"
+  guest_fields | same_fields "${out}/fields" || fail "${name}" "a host without"
+
+  # Formats are at the end of a file.
+  head -c "$(($(stat -c %s "${out}/trace2") / 2))" "${out}/trace2" > "${out}/cut"
+  merge 3 "${out}/cut,pid=4001,pv-offset=0" || fail "${name}" "status of a cut file"
+  says "the format of its tracepoint" "samples of tracepoints" || fail "${name}" "cut file"
+  run 0 perf script -i "${out}/merged" || fail "${name}" "cut file cannot be read"
+  run 0 perf report -i "${out}/merged" --header-only || fail "${name}" "header of a cut file"
+  says "left out: [0-9]+ samples without usable formats" || fail "${name}" "text of header"
+
+  # Of a guest that is left out there are no formats either.
+  run 3 perf kvm merge -k "${out}/host" --guest="${out}/trace2,pid=4001,name=bad" \
+    --guest="${out}/trace,pid=4002,name=good,pv-offset=0" -o "${out}/merged" ||
+    fail "${name}" "status with one that is left out"
+  grep -q sched_good "${out}/merged" || fail "${name}" "formats"
+  grep -q sched_bad "${out}/merged" && fail "${name}" "formats of what is left out"
+}
+
+# A guest's kernel says what it wants of its formats: the merged file is sound in any case.
+test_formats_of_guests() {
+  local name="Formats of guests" lies lie status=0
+  local args="REC->comm, REC->pid, REC->prio, REC->target_cpu"
+
+  command -v python3 > /dev/null || {
+    echo "Skip: lies in formats need python3"
+    return
+  }
+  # None longer than what it replaces
+  lies=(
+    "comm=%s pid=%d|comm=%n pid=%s"
+    "prio=%d target|prio=%*dtarget"
+    "${args}|__print_hex(REC->comm, 99999999999999)"
+    "${args}|REC->comm[99], REC->pid / 0, 1 ? ? : ,,,"
+    "${args}|((((((((((((((((((((((((((((((((((((((((("
+    "${args}|REC->comm + + REC->pid ? : ? ( ) , { } , "
+    "${args}|__get_str(comm), __get_dynamic_array(pid)"
+    "char comm[16];\toffset:8;|char comm[16];\toffset:9;"
+    "char comm[16];|char comm[99];"
+    "name: sched_wakeup|name: sched/wakeup"
+    "int target_cpu;|../ target_cpu;"
+  )
+  for lie in "${lies[@]}"
+  do
+    change "${out}/trace2" "${out}/lie" "${lie%|*}" "${lie#*|}" || {
+      fail "${name}" "${lie}"
+      continue
+    }
+    status=0
+    perf kvm merge "${out}/host" --guest="${out}/lie,pid=4001,pv-offset=0" -o "${out}/merged" \
+      > "${out}/stdout" 2> "${out}/stderr" || status=$?
+    case ${status} in
+    0 | 3) ;;
+    *) fail "${name}" "status ${status} of ${lie}" ;;
+    esac
+    run 0 perf script -i "${out}/merged" || fail "${name}" "${lie}"
+    # Only that tracepoint may be left out.
+    [ "$(count "${out}/merged" "VM:.*sched_switch")" -eq "$(count "${out}/trace2" sched_switch)" ] ||
+      fail "${name}" "samples of ${lie}"
+  done
+}
+
+# perf crashes on what it does not expect of a guest: that is left out.
+test_unreadable() {
+  local name="Unreadable"
+
+  record "${out}/cgroups" -a --all-cgroups --namespaces -e cpu-clock || {
+    echo "Skip: cgroups cannot be recorded here"
+    return
+  }
+  merge 3 "${out}/cgroups,pid=4001,pv-offset=0" || fail "${name}" "status"
+  says "left out: [0-9]+ records of a guest's cgroups" || fail "${name}" "text"
+  check_counts "${name}" cgroups 4001
+  run 0 perf report -i "${out}/merged" --stdio || fail "${name}" "report"
+  run 0 perf report -i "${out}/merged" --stdio -s cgroup || fail "${name}" "report by cgroup"
+  run 0 perf report -i "${out}/merged" --header-only || fail "${name}" "header"
+  says "left out: [0-9]+ records of cgroups and BPF programs" || fail "${name}" "text of header"
+}
+
+has_tracepoints() {
+  record "${out}/trace" -a -e sched:sched_switch,sched:sched_wakeup,cpu-clock &&
+    record "${out}/trace2" -a -e sched:sched_wakeup,sched:sched_switch,page-faults
+}
+
 record "${out}/host" -a -g -e cpu-clock,page-faults || {
   echo "Skip: this user may not record the whole machine"
   exit 2
@@ -237,4 +395,12 @@ test_refusals
 test_keep_going
 test_truncated
 test_lies
+test_unreadable
+if has_tracepoints
+then
+  test_tracepoints
+  test_formats_of_guests
+else
+  echo "Skip: tracepoints: this user, or this kernel, cannot record them"
+fi
 exit ${err}

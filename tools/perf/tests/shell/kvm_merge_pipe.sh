@@ -41,7 +41,7 @@ test_host() {
   mv "${out}/host.file" "${out}/host"
 }
 
-# Tracepoints of the host: what their formats are comes in the middle of the records.
+# Tracepoints of the host and of guests: what their formats are comes among the records.
 test_tracepoints() {
   local name="Tracepoints"
 
@@ -52,9 +52,48 @@ test_tracepoints() {
   check_counts "${name}" guest1 4001
   perf script -i "${out}/merged" -F event,trace 2> /dev/null |
     grep -q "sched:sched_switch:.*prev_pid=" || fail "${name}" "format"
+  # A guest with the same ones, beside this host and beside one that has none
+  merge 0 "${out}/host.tp,pid=4001,name=vm1,pv-offset=0" || fail "${name}" "status of a guest's"
+  fields "${out}/host.tp" > "${out}/fields"
+  guest_fields | same_fields "${out}/fields" || fail "${name}" "fields of a guest"
   mv "${out}/host.file" "${out}/host"
-  merge 1 "${out}/host.tp,pid=4001,pv-offset=0" || fail "${name}" "status of a guest's"
-  says "has tracepoints" || fail "${name}" "text of a guest's"
+  merge 0 "${out}/host.tp,pid=4001,name=vm1,pv-offset=0" || fail "${name}" "status, host without"
+  guest_fields | same_fields "${out}/fields" || fail "${name}" "fields, host without"
+  test_bad_formats
+}
+
+# The record says how many bytes of formats follow it: without them samples are left out.
+test_bad_formats() {
+  local name="Bad formats" size
+
+  command -v python3 > /dev/null || {
+    echo "Skip: bad formats need python3"
+    return
+  }
+  for size in 0 8 64 256 0x7fffffff 0xffffffff
+  do
+    python3 - "${out}/host.tp" "${out}/bad" ${size} << 'PYTHON'
+import struct, sys
+
+data = bytearray(open(sys.argv[1], "rb").read())
+pos = 16
+while struct.unpack_from("<I", data, pos)[0] != 66:  # PERF_RECORD_HEADER_TRACING_DATA
+    pos += struct.unpack_from("<H", data, pos + 6)[0]
+size, = struct.unpack_from("<I", data, pos + 8)
+formats = pos + struct.unpack_from("<H", data, pos + 6)[0]
+given = int(sys.argv[3], 0)
+if given < size:
+    del data[formats + given:formats + size]
+struct.pack_into("<I", data, pos + 8, given)
+open(sys.argv[2], "wb").write(data)
+PYTHON
+    check_bad "${name}" "${size} bytes" 3
+    # Where nothing tells the next record, that is the end.
+    [ $((size)) -gt 256 ] && continue
+    says "the format of its tracepoint" "samples of tracepoints" || fail "${name}" "${size} bytes"
+    [ "$(count "${out}/merged" "VM:.*cpu-clock")" -eq "$(count "${out}/host.tp" "cpu-clock")" ] ||
+      fail "${name}" "other samples with ${size} bytes"
+  done
 }
 
 test_compressed() {

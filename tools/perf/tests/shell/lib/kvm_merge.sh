@@ -125,6 +125,25 @@ check_content() {
   fail "$1" "content of $2"
 }
 
+# What a file's samples of tracepoints say, as a guest's or as its own
+fields() {
+  perf script -i "$1" -G -F event,trace 2> /dev/null | grep "sched:" | sed 's/@vm1//'
+}
+
+guest_fields() {
+  perf script -i "${out}/merged" -G -F machine_pid,event,trace 2> /dev/null | grep "VM:.*sched" |
+    sed -E 's/VM: *[0-9]+ (VCPU:[0-9]+)? *//; s/@vm1//'
+}
+
+# Without the blanks, of which there are more or less of before an event's name
+same_fields() {
+  sed -E 's/^[[:space:]]+//' | sort > "${out}/got"
+  sed -E 's/^[[:space:]]+//' "$1" | sort > "${out}/expected"
+  [ -s "${out}/got" ] && cmp -s "${out}/got" "${out}/expected" && return
+  diff "${out}/expected" "${out}/got" | head -4
+  return 1
+}
+
 # check_times NAME FILE PID OFFSET: the times of the guest's samples have moved by this
 check_times() {
   perf script -i "${out}/$2" -G -F time --ns 2> /dev/null |
