@@ -21,7 +21,7 @@ ORIGIN  := $(or $(LINUX_TREE),$(LINUX_TARBALL))
 .DELETE_ON_ERROR:
 .PHONY: help deps tree kernel perf install-perf selftests lab lab-image lab-modules shell-host shell-guest demo check check-qemu \
         check-stock check-debug bench qemu base-perf guest-kernel stock-selftests stock-kernel compare-stock series refresh lint \
-        unit-tests perf-tests variants sparse hook-budget clock-check clean
+        unit-tests perf-tests variants sparse hook-budget clock-check fuzz clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -149,6 +149,12 @@ bench: deps ## measure; the results stay in build/bench.txt
 
 series: tree ## make the three patch sets for the unchanged base; BUILD=1 builds each commit
 	@$(LOCKED) tree scripts/make-series $(if $(BUILD),--build)
+
+FUZZ_SECONDS ?= 3600
+
+fuzz: perf ## fuzz what reads a guest's bytes for FUZZ_SECONDS, of default an hour
+	@$(LOCKED) fuzz scripts/build-fuzz build/perf build/fuzz
+	@$(LOCKED) fuzz lab/run-fuzz --seconds $(FUZZ_SECONDS)
 
 refresh: tree ## rewrite patches/ from the commits in build/linux
 	@$(LOCKED) tree scripts/refresh-patches
