@@ -85,34 +85,6 @@ void kvm_merge_layout__init(struct kvm_merge_layout *layout, u64 sample_type)
 	trailer[KVM_MERGE_IDENT]	= next_word(sample_type, PERF_SAMPLE_IDENTIFIER, words);
 }
 
-static u64 *record_end(union perf_event *event)
-{
-	return (u64 *)((void *)event + event->header.size);
-}
-
-/* Whether the record is long enough to have the fields at all. */
-bool kvm_merge_layout__fits(const struct kvm_merge_layout *layout, const union perf_event *event)
-{
-	size_t words = event->header.type == PERF_RECORD_SAMPLE ? layout->sample_words :
-								   layout->trailer_words;
-
-	return event->header.size >= sizeof(event->header) + words * sizeof(u64);
-}
-
-/* Of a record that fits; NULL if its event does not have the field. */
-u64 *kvm_merge_layout__field(const struct kvm_merge_layout *layout, union perf_event *event,
-			     enum kvm_merge_field field)
-{
-	bool is_sample = event->header.type == PERF_RECORD_SAMPLE;
-	s8 word = is_sample ? layout->sample[field] : layout->trailer[field];
-
-	if (word < 0)
-		return NULL;
-	if (is_sample)
-		return (u64 *)event->sample.array + word;
-	return record_end(event) - layout->trailer_words + word;
-}
-
 static int walk_group(struct cursor *cur, u64 nr, u64 format, kvm_merge_map_id_t map_id, void *data)
 {
 	u64 words = 1 + !!(format & PERF_FORMAT_ID) + !!(format & PERF_FORMAT_LOST);
@@ -251,7 +223,7 @@ int kvm_merge_record__walk_sample(const struct perf_event_attr *attr, union perf
 				  kvm_merge_map_id_t map_id, void *data)
 {
 	struct kvm_merge_layout layout;
-	struct cursor cur = { .end = record_end(event) };
+	struct cursor cur = { .end = kvm_merge_record__end(event) };
 	int err;
 
 	kvm_merge_layout__init(&layout, attr->sample_type);
@@ -272,7 +244,7 @@ void *kvm_merge_record__raw(const struct kvm_merge_attr *attr, union perf_event 
 {
 	struct cursor cur = {
 		.pos	= (u64 *)event->sample.array + attr->layout.sample_words,
-		.end	= record_end(event),
+		.end	= kvm_merge_record__end(event),
 	};
 	u64 type = attr->attr.sample_type;
 
@@ -390,7 +362,7 @@ int kvm_merge_record__walk_sideband(const struct kvm_merge_attr *attr, union per
 {
 	struct cursor cur = {
 		.pos	= (u64 *)event->sample.array,
-		.end	= record_end(event) - attr->layout.trailer_words,
+		.end	= kvm_merge_record__end(event) - attr->layout.trailer_words,
 	};
 
 	if ((void *)cur.end - (void *)cur.pos < (ptrdiff_t)least_body(event->header.type))

@@ -5,22 +5,49 @@
 
 #include <stdbool.h>
 #include <linux/types.h>
+#include "event.h"
 #include "kvm-merge-file.h"
-
-union perf_event;
 
 /* Gives an id of the file its number in the output: an error if there is no such id. */
 typedef int (*kvm_merge_map_id_t)(void *data, u64 *id);
 
 void kvm_merge_layout__init(struct kvm_merge_layout *layout, u64 sample_type);
-bool kvm_merge_layout__fits(const struct kvm_merge_layout *layout, const union perf_event *event);
-u64 *kvm_merge_layout__field(const struct kvm_merge_layout *layout, union perf_event *event,
-			     enum kvm_merge_field field);
 int kvm_merge_record__walk_sample(const struct perf_event_attr *attr, union perf_event *event,
 				  kvm_merge_map_id_t map_id, void *data);
 int kvm_merge_record__walk_sideband(const struct kvm_merge_attr *attr, union perf_event *event,
 				    kvm_merge_map_id_t map_id, void *data);
 void *kvm_merge_record__raw(const struct kvm_merge_attr *attr, union perf_event *event, u32 *size);
 u64 *kvm_merge_record__body_time(union perf_event *event);
+
+/* For each record several times: hence here. */
+
+static inline u64 *kvm_merge_record__end(union perf_event *event)
+{
+	return (u64 *)((void *)event + event->header.size);
+}
+
+/* Whether the record is long enough to have the fields at all. */
+static inline bool kvm_merge_layout__fits(const struct kvm_merge_layout *layout,
+					  const union perf_event *event)
+{
+	size_t words = event->header.type == PERF_RECORD_SAMPLE ? layout->sample_words :
+								   layout->trailer_words;
+
+	return event->header.size >= sizeof(event->header) + words * sizeof(u64);
+}
+
+/* Of a record that fits; NULL if its event does not have the field. */
+static inline u64 *kvm_merge_layout__field(const struct kvm_merge_layout *layout,
+					   union perf_event *event, enum kvm_merge_field field)
+{
+	bool is_sample = event->header.type == PERF_RECORD_SAMPLE;
+	s8 word = is_sample ? layout->sample[field] : layout->trailer[field];
+
+	if (word < 0)
+		return NULL;
+	if (is_sample)
+		return (u64 *)event->sample.array + word;
+	return kvm_merge_record__end(event) - layout->trailer_words + word;
+}
 
 #endif /* __PERF_KVM_MERGE_RECORD_H */
