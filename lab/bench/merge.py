@@ -55,7 +55,7 @@ def record(perf, path):
 
 
 def run(command, output=os.devnull):
-    """(seconds, megabytes of memory at most)"""
+    """(seconds, megabytes of memory at most, seconds of a CPU)"""
     os.sync()
     with open(output, "wb") as out, open(os.devnull, "wb") as nowhere:
         started = time.monotonic()
@@ -65,11 +65,11 @@ def run(command, output=os.devnull):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"bench of merge: exit code {process.returncode} of: {' '.join(map(str, command))}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def take_turns(commands, runs=RUNS):
-    """Medians of (seconds, megabytes), by name. Each is a command and where its stdout goes."""
+    """Medians of what run() gives, by name. Each is a command and where its stdout goes."""
     results = {name: [] for name in commands}
     for _ in range(runs):
         for name, (command, output) in commands.items():
@@ -125,10 +125,10 @@ class Bench:
         medians = take_turns({name: commands[name] for name in names})
         size = sum(path.stat().st_size for path in files)
         print(f"{label}: {size} bytes, {records} records with times in a host's and a guest's file")
-        for name, (seconds, memory) in medians.items():
+        for name, (seconds, memory, cpu) in medians.items():
             output = {"merge": "merged", "cat": "copy", "inject": "injected"}[name]
             written = (self.dir / output).stat().st_size
-            print(f"{name}: {seconds:.3f} s, {records / seconds / 1e6:.2f} million records/s read, "
+            print(f"{name}: {seconds:.3f} s, {cpu:.3f} s of a CPU, {records / seconds / 1e6:.2f} million records/s read, "
                   f"{size / seconds / 1e6:.0f} MB/s read, {written} bytes written, {memory:.1f} MB of memory")
         for path in files:
             path.unlink()
