@@ -270,10 +270,13 @@ static int check_string(const struct cursor *cur, const void *string)
 
 static int check_mmap2(const union perf_event *event, const struct cursor *cur)
 {
+	/* The name comes last: where it is, all else is. */
+	if (check_string(cur, event->mmap2.filename))
+		return -EBADMSG;
 	if ((event->header.misc & PERF_RECORD_MISC_MMAP_BUILD_ID) &&
 	    event->mmap2.build_id_size > sizeof(event->mmap2.build_id))
 		return -EBADMSG;
-	return check_string(cur, event->mmap2.filename);
+	return 0;
 }
 
 static int check_sized(const union perf_event *event, const struct cursor *cur)
