@@ -16,6 +16,7 @@
 #include <api/fs/fs.h>
 #include "util/debug.h"
 #include "util/pv-clock.h"
+#include "util/pv-clock-check.h"
 #include "util/pv-clock-vcpu.h"
 
 /* The sides of the virtual machine boundary that this machine is on. */
@@ -30,6 +31,7 @@ struct vm_clocks {
 	const struct kvm_vm	*vm;
 	struct pv_clock_vcpu	*vcpus;
 	bool			 ended;
+	struct pv_clock_check	 check;
 };
 
 static const char no_clock[] =
@@ -251,6 +253,49 @@ static void print_vcpu(const struct kvm_vcpu_thread *thread, const struct pv_clo
 		print_vcpu_details(vcpu);
 }
 
+/* The guest's clock is the host's only where it asked for that. */
+static const struct pv_clock_vcpu *find_used(const struct vm_clocks *clocks)
+{
+	for (int i = 0; i < clocks->vm->nr_vcpus; i++) {
+		const struct pv_clock_vcpu *vcpu = &clocks->vcpus[i];
+
+		if (vcpu->offset.known &&
+		    (!strcmp(vcpu->source, "page") || !strcmp(vcpu->source, "msr")))
+			return vcpu;
+	}
+	return NULL;
+}
+
+static void check_guest(struct vm_clocks *clocks)
+{
+	const struct pv_clock_vcpu *vcpu = find_used(clocks);
+
+	memset(&clocks->check, 0, sizeof(clocks->check));
+	if (vcpu)
+		pv_clock_check__measure(&clocks->check, clocks->vm->pid, vcpu->offset.val);
+}
+
+static void print_check(const struct pv_clock_check *check)
+{
+	if (check->known)
+		printf("       measured: %s, as %" PRId64 " ns apart in a round trip that proves %" PRIu64 " ns\n",
+		       pv_clock_check__agrees(check) ? "the guest's clock is the host's" :
+						       "NOT THE SAME CLOCK",
+		       check->apart, check->bound);
+	else if (*check->reason && verbose > 0)
+		printf("       not measured: %s\n", check->reason);
+}
+
+static void json_check(const struct pv_clock_check *check)
+{
+	if (check->known)
+		printf(", \"measured\": {\"agrees\": %s, \"apart_ns\": %" PRId64 ", \"bound_ns\": %" PRIu64 "}",
+		       pv_clock_check__agrees(check) ? "true" : "false", check->apart,
+		       check->bound);
+	else
+		printf(", \"measured\": null");
+}
+
 static void print_vm(const struct vm_clocks *clocks)
 {
 	const struct kvm_vm *vm = clocks->vm;
@@ -267,6 +312,7 @@ static void print_vm(const struct vm_clocks *clocks)
 	       "GENERATION", "OFFSET", "TSC_OFFSET");
 	for (int i = 0; i < vm->nr_vcpus; i++)
 		print_vcpu(&vm->vcpus[i], &clocks->vcpus[i]);
+	print_check(&clocks->check);
 }
 
 static void json_source(const struct pv_clock_vcpu *vcpu)
@@ -304,6 +350,7 @@ static void json_vm(const struct vm_clocks *clocks)
 	kvm_pvpmu__json_string(vm->name);
 	printf(", \"pid\": %d, \"ended\": %s", vm->pid, clocks->ended ? "true" : "false");
 	json_hex("host_epoch", &epoch);
+	json_check(&clocks->check);
 	printf(", \"vcpus\": [");
 	for (int i = 0; i < vm->nr_vcpus; i++) {
 		printf("%s", i ? ", " : "");
@@ -321,6 +368,7 @@ static int show_vm(const struct kvm_vm *vm, bool json)
 		pr_err("There is not enough memory for the VM '%s'.\n", vm->name);
 		return err;
 	}
+	check_guest(&clocks);
 	if (json)
 		json_vm(&clocks);
 	else
