@@ -29,6 +29,8 @@
 
 #define DEFAULT_OUTPUT		"perf.data.kvm"
 #define DEFAULT_MAX_SIZE	"16G"
+#define DEFAULT_SYMBOLS_SIZE	"1G"
+#define DEFAULT_SYMBOLS_FILE	"256M"
 
 static int signals;	/* how many came */
 
@@ -38,6 +40,9 @@ struct record_cmd {
 	size_t				 nr_whos;
 	const char			*output;
 	const char			*max_size;
+	const char			*symbols_size;
+	const char			*symbols_file;
+	bool				 no_symbols;
 	enum kvm_merge_method		 method;
 	bool				 guest_exec;
 	bool				 verify;
@@ -95,7 +100,7 @@ static int parse_clock(const struct option *opt, const char *str, int unset __ma
 	return kvm_record_method__parse(str, opt->value);
 }
 
-static int parse_size(const char *text, u64 *size)
+static int parse_size(const char *option, const char *text, u64 *size)
 {
 	static struct parse_tag tags[] = {
 		{ .tag = 'B', .mult = 1 },
@@ -115,9 +120,15 @@ static int parse_size(const char *text, u64 *size)
 		*size = plain;
 		return 0;
 	}
-	pr_err("--guest-max-size=%s: it takes a number of bytes, with K, M or G behind it.\n",
-	       text);
+	pr_err("--%s=%s: it takes a number of bytes, with K, M or G behind it.\n", option, text);
 	return -EINVAL;
+}
+
+static int parse_sizes(const struct record_cmd *cmd, struct kvm_record_opts *opts)
+{
+	return parse_size("guest-max-size", cmd->max_size, &opts->max_bytes) ?:
+	       parse_size("guest-symbols-max-size", cmd->symbols_size, &opts->symbols.max_size) ?:
+	       parse_size("guest-symbols-max-file", cmd->symbols_file, &opts->symbols.max_file);
 }
 
 static int check_options(const struct record_cmd *cmd, int argc)
@@ -159,6 +170,7 @@ static int run(struct record_cmd *cmd, int argc, const char **argv)
 		.command	= argc ? argv : NULL,
 		.guest_exec	= cmd->guest_exec,
 		.verify		= cmd->verify,
+		.symbols.off	= cmd->no_symbols,
 		.progress	= !quiet && (isatty(STDERR_FILENO) || verbose > 0),
 		.signals	= &signals,
 	};
@@ -166,7 +178,7 @@ static int run(struct record_cmd *cmd, int argc, const char **argv)
 	struct kvm_record rec;
 	int ret = 1;
 
-	if (check_options(cmd, argc) || parse_size(cmd->max_size, &opts.max_bytes))
+	if (check_options(cmd, argc) || parse_sizes(cmd, &opts))
 		return 1;
 	catch_signals();
 	if (!find_targets(cmd, &targets) &&
@@ -197,6 +209,12 @@ static int parse(struct record_cmd *cmd, int argc, const char **argv)
 		OPT_BOOLEAN(0, "guest-exec", &cmd->guest_exec, "run the command in the guests"),
 		OPT_STRING(0, "guest-max-size", &cmd->max_size, "size",
 			   "what a guest may send, " DEFAULT_MAX_SIZE " by default"),
+		OPT_BOOLEAN(0, "no-guest-symbols", &cmd->no_symbols,
+			    "take nothing from guests that gives names to addresses"),
+		OPT_STRING(0, "guest-symbols-max-size", &cmd->symbols_size, "size",
+			   "what a guest may send for symbols, " DEFAULT_SYMBOLS_SIZE " by default"),
+		OPT_STRING(0, "guest-symbols-max-file", &cmd->symbols_file, "size",
+			   "the longest file of it, " DEFAULT_SYMBOLS_FILE " by default"),
 		OPT_CALLBACK(0, "clock", &cmd->method, "auto|pv|tsc|probe",
 			     "how to align guests' times with the host's", parse_clock),
 		OPT_BOOLEAN(0, "verify", &cmd->verify,
@@ -230,6 +248,8 @@ int cmd_kvm_record(const char *output, int argc, const char **argv)
 	struct record_cmd cmd = {
 		.output		= output ?: DEFAULT_OUTPUT,
 		.max_size	= DEFAULT_MAX_SIZE,
+		.symbols_size	= DEFAULT_SYMBOLS_SIZE,
+		.symbols_file	= DEFAULT_SYMBOLS_FILE,
 	};
 	int ret = 1;
 

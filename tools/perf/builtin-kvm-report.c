@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,9 +29,15 @@
 static bool is_merged(const char *path)
 {
 	struct perf_file_header header;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char data[PATH_MAX];
 	bool merged;
+	int fd;
 
+	/* In a directory that is one of perf's recordings, this is the file. */
+	if (snprintf(data, sizeof(data), "%s/data", path) < (int)sizeof(data) &&
+	    !access(data, F_OK))
+		path = data;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	merged = readn(fd, &header, sizeof(header)) == sizeof(header) &&

@@ -167,6 +167,24 @@ int kvm_agent_client__get_vdso(struct kvm_agent_client *client, int fd, u64 max)
 	return get_kind(client, KVM_AGENT_FILE_VDSO, fd, max);
 }
 
+int kvm_agent_client__get_id_of(struct kvm_agent_client *client, pid_t pid, const char *path)
+{
+	struct kvm_frame_get_file asked = {
+		.kind	= htole32(KVM_AGENT_FILE_ID),
+		.pid	= htole32(pid),
+	};
+	int err;
+
+	if (strlen(path) > KVM_FRAME_TEXT_MAX)
+		return kvm_agent_error__set(&client->error, KVM_AGENT_E_REFUSED, false,
+					    "the path of a file is too long");
+	err = get(client, &asked, path, /*fd=*/-1, /*max=*/UINT64_MAX);
+	if (!err && !client->transfer.build_id_size)
+		err = kvm_agent_error__set(&client->error, KVM_AGENT_E_FAILED, false,
+					   "the agent told no build-id");
+	return err;
+}
+
 int kvm_agent_client__get_file_of(struct kvm_agent_client *client, pid_t pid, const char *path,
 				  const u8 *build_id, size_t len, int fd, u64 max)
 {

@@ -129,6 +129,8 @@ int kvm_agent_client__get_file(struct kvm_agent_client *client, const char *path
 /* The same, of a path as the process sees it that had it mapped, if it still runs. */
 int kvm_agent_client__get_file_of(struct kvm_agent_client *client, pid_t pid, const char *path,
 				  const u8 *build_id, size_t len, int fd, u64 max);
+/* Only the build-id of such a path, into client->transfer. */
+int kvm_agent_client__get_id_of(struct kvm_agent_client *client, pid_t pid, const char *path);
 
 /* Between the client's own files. */
 int kvm_agent_client__fail(struct kvm_agent_client *client, u32 code, const char *what);

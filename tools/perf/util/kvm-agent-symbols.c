@@ -284,6 +284,17 @@ static int check_build_id(const struct request *request, struct found *found)
 	return 0;
 }
 
+/* Of a file that is named by its path alone nothing else is told. */
+static int check_file(const struct request *request, struct found *found)
+{
+	int err;
+
+	if (request->kind == KVM_AGENT_FILE_PATH)
+		return check_build_id(request, found);
+	err = read_build_id(found);
+	return err ? refused(found, "it is not an ELF file with a build-id") : new_memory(found);
+}
+
 /* First as the process sees it that had it mapped, which may have gone. */
 static int find_path(const struct request *request, struct found *found)
 {
@@ -298,7 +309,7 @@ static int find_path(const struct request *request, struct found *found)
 			scnprintf(path, sizeof(path), "/proc/%u/root%s", request->pid,
 				  request->path);
 		err = open_regular(path, found) ?: get_size(request, found, &size) ?:
-		      decompress_module(request, found) ?: check_build_id(request, found);
+		      decompress_module(request, found) ?: check_file(request, found);
 	}
 	return err;
 }
@@ -357,6 +368,7 @@ static int serve(void *arg)
 		[KVM_AGENT_FILE_BUILD_IDS]	= find_build_ids,
 		[KVM_AGENT_FILE_PATH]		= find_path,
 		[KVM_AGENT_FILE_VDSO]		= find_vdso,
+		[KVM_AGENT_FILE_ID]		= find_path,
 	};
 	const struct request *request = arg;
 	struct found found = { .fd = -1 };
@@ -395,11 +407,13 @@ static int take_path(struct request *request, const struct kvm_frame *frame,
 {
 	const u32 size = le32toh(fixed->build_id_size);
 
-	if (request->kind != KVM_AGENT_FILE_PATH)
+	if (request->kind != KVM_AGENT_FILE_PATH && request->kind != KVM_AGENT_FILE_ID)
 		return 0;
-	if (size < KVM_AGENT_BUILD_ID_MIN || size > KVM_AGENT_BUILD_ID_MAX)
-		return refuse(error, "a file is sent by its build-id of 16 to 20 bytes only");
-	build_id__init(&request->bid, fixed->build_id, size);
+	if (request->kind == KVM_AGENT_FILE_PATH) {
+		if (size < KVM_AGENT_BUILD_ID_MIN || size > KVM_AGENT_BUILD_ID_MAX)
+			return refuse(error, "a file is sent by its build-id of 16 to 20 bytes only");
+		build_id__init(&request->bid, fixed->build_id, size);
+	}
 	if (frame->var_len >= sizeof(request->path) || memchr(frame->var, '\0', frame->var_len))
 		return refuse(error, "the path is too long, or has a NUL");
 	memcpy(request->path, frame->var, frame->var_len);

@@ -200,6 +200,36 @@ static int add_guest_build_ids(struct strbuf *sb, const struct kvm_merge_guest *
 	return err;
 }
 
+static int add_known_build_id(struct strbuf *sb, const struct kvm_merge_build_id *known, u32 pid)
+{
+	static const char zeroes[NAME_ALIGN];
+	const size_t len = strlen(known->name) + 1, padded = PERF_ALIGN(len, sizeof(u64));
+	struct perf_record_header_build_id bev = {
+		.header.type	= PERF_RECORD_HEADER_BUILD_ID,
+		.header.misc	= PERF_RECORD_MISC_BUILD_ID_SIZE,
+		.header.size	= sizeof(bev) + padded,
+		.pid		= pid,
+		.size		= known->bid.size,
+	};
+
+	if (padded > PATH_MAX)
+		return 0;
+	bev.header.misc |= known->is_kernel ? PERF_RECORD_MISC_GUEST_KERNEL :
+					      PERF_RECORD_MISC_GUEST_USER;
+	memcpy(bev.data, known->bid.data, known->bid.size);
+	return strbuf_add(sb, &bev, sizeof(bev)) ?: strbuf_add(sb, known->name, len) ?:
+	       strbuf_add(sb, zeroes, padded - len);
+}
+
+static int add_known_build_ids(struct strbuf *sb, const struct kvm_merge_guest_opts *opts)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < opts->nr_build_ids; i++)
+		err = add_known_build_id(sb, &opts->build_ids[i], opts->pid);
+	return err;
+}
+
 static int add_host_feature(struct strbuf *sb, const struct kvm_merge *merge, int feat)
 {
 	size_t size;
@@ -218,7 +248,8 @@ static int add_build_ids(struct strbuf *sb, struct kvm_merge *merge)
 	int err = add_host_feature(sb, merge, HEADER_BUILD_ID);
 
 	for (size_t i = 0; !err && i < merge->nr_guests; i++)
-		err = add_guest_build_ids(sb, &merge->guests[i]);
+		err = add_guest_build_ids(sb, &merge->guests[i]) ?:
+		      add_known_build_ids(sb, &merge->guests[i].opts);
 	return err;
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include <linux/types.h>
+#include "build-id.h"
 #include "kvm-merge-clock.h"
 #include "kvm-merge-file.h"
 #include "kvm-merge-ids.h"
@@ -25,6 +26,13 @@ enum kvm_merge_loss {
 	KVM_MERGE_LOSS_BROKEN,	/* the channel broke: it is not known how much */
 };
 
+/* Of what the guest's samples hit, where its recording does not tell it. */
+struct kvm_merge_build_id {
+	struct build_id	 bid;
+	bool		 is_kernel;	/* or a module */
+	char		*name;		/* as in the mappings */
+};
+
 struct kvm_merge_guest_opts {
 	const char			*path;
 	const char			*name;	/* NULL: none */
@@ -36,6 +44,8 @@ struct kvm_merge_guest_opts {
 	u64				lost_agent;	/* bytes */
 	u64				lost_channel;	/* bytes */
 	bool				is_broken;
+	const struct kvm_merge_build_id	*build_ids;
+	size_t				nr_build_ids;
 };
 
 /* What went into the output, and what did not. */

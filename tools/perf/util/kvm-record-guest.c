@@ -301,4 +301,7 @@ void kvm_record_guest__exit(struct kvm_record_guest *guest)
 	kvm_record_readings__exit(&guest->clock.readings);
 	zfree(&guest->path);
 	zfree(&guest->tids);
+	for (size_t i = 0; i < guest->nr_build_ids; i++)
+		zfree(&guest->build_ids[i].name);
+	zfree(&guest->build_ids);
 }

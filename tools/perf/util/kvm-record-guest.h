@@ -8,6 +8,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 #include "kvm-agent-client.h"
+#include "kvm-merge.h"
 #include "kvm-record-clock.h"
 #include "kvm-record-who.h"
 
@@ -29,6 +30,9 @@ struct kvm_record_guest {
 	bool				 failed;
 	bool				 failure_told;
 	char				 failure[3072];
+
+	struct kvm_merge_build_id	*build_ids;	/* of what its samples hit */
+	size_t				 nr_build_ids;
 
 	/* Probes while it records: some in a row, of which the best is kept. */
 	unsigned int			 burst;		/* to be sent */

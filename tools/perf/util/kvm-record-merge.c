@@ -80,6 +80,8 @@ static int choose_guests(struct kvm_record *rec, struct guests *guests)
 		opts->may_fail = true;
 		opts->tids = guest->tids;
 		opts->nr_tids = guest->nr_tids;
+		opts->build_ids = guest->build_ids;
+		opts->nr_build_ids = guest->nr_build_ids;
 		set_clock(&opts->clock, guest);
 		set_losses(opts, guest);
 		guests->index[guests->nr++] = i;
@@ -197,8 +199,10 @@ static int run(struct kvm_record *rec, const struct guests *guests, bool *comple
 int kvm_record__merge(struct kvm_record *rec, bool *complete)
 {
 	struct guests guests;
-	int err = choose_guests(rec, &guests);
+	int err;
 
+	kvm_record_symbols__get(rec);
+	err = choose_guests(rec, &guests);
 	rec->keep_parts = true;
 	if (!err)
 		err = run(rec, &guests, complete);

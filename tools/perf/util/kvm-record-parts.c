@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <sys/stat.h>
 #include <linux/zalloc.h>
 #include "debug.h"
+#include "util.h"
 
 #define LOG_MAX	4096
 
@@ -41,10 +44,11 @@ int kvm_record_parts__make(struct kvm_record_parts *parts, const char *output)
 	parts->host = path_in(parts->dir, "host.data");
 	parts->log = path_in(parts->dir, "host.log");
 	parts->merged = path_in(parts->dir, "merged.data");
-	return parts->host && parts->log && parts->merged ? 0 : -ENOMEM;
+	parts->data_dir = path_in(parts->dir, "data");
+	return parts->host && parts->log && parts->merged && parts->data_dir ? 0 : -ENOMEM;
 }
 
-/* All in it was made by us, and there are no directories. */
+/* All in it was made by us, and the one directory is perf's. */
 void kvm_record_parts__remove(struct kvm_record_parts *parts)
 {
 	DIR *dir = parts->dir ? opendir(parts->dir) : NULL;
@@ -52,6 +56,7 @@ void kvm_record_parts__remove(struct kvm_record_parts *parts)
 
 	if (!dir)
 		return;
+	rm_rf_perf_data(parts->data_dir);
 	while ((entry = readdir(dir)) != NULL) {
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			unlinkat(dirfd(dir), entry->d_name, 0);
@@ -66,6 +71,7 @@ void kvm_record_parts__exit(struct kvm_record_parts *parts)
 	zfree(&parts->host);
 	zfree(&parts->log);
 	zfree(&parts->merged);
+	zfree(&parts->data_dir);
 }
 
 /* The end of it: perf record says last why it failed. */
@@ -86,19 +92,69 @@ void kvm_record_parts__print_log(const struct kvm_record_parts *parts)
 	fclose(fp);
 }
 
+static int make_dir(const char *path)
+{
+	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+/* perf finds them there, if the output is a directory. */
+int kvm_record_parts__make_kallsyms(struct kvm_record_parts *parts, pid_t pid)
+{
+	char path[PATH_MAX];
+	int err, fd;
+
+	if (snprintf(path, sizeof(path), "%s/kcore_dir__%d", parts->data_dir, pid) >=
+	    (int)sizeof(path) - 16)
+		return -ENAMETOOLONG;
+	err = make_dir(parts->data_dir) ?: make_dir(path);
+	if (err)
+		return err;
+	strcat(path, "/kallsyms");
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Returns what is to be given the output's name. */
+static const char *gather(const struct kvm_record_parts *parts, int *err)
+{
+	char *path;
+
+	*err = 0;
+	if (access(parts->data_dir, F_OK))
+		return parts->merged;
+	path = path_in(parts->data_dir, "data");
+	if (!path)
+		*err = -ENOMEM;
+	else if (rename(parts->merged, path))
+		*err = -errno;
+	free(path);
+	return parts->data_dir;
+}
+
+/* A directory cannot take the place of what is there already, nor the other way round. */
+static int rename_over(const char *path, const char *name)
+{
+	struct stat st;
+
+	if (!lstat(name, &st) && (S_ISDIR(st.st_mode) ? rm_rf_perf_data(name) : unlink(name)))
+		return -errno;
+	return rename(path, name) ? -errno : 0;
+}
+
 /* An older output stays as FILE.old, as perf record has it. */
 int kvm_record_parts__install(const struct kvm_record_parts *parts, const char *output)
 {
 	char *old;
-	int err = 0;
+	int err;
+	const char *path = gather(parts, &err);
 
-	if (!access(output, F_OK)) {
+	if (!err && !access(output, F_OK)) {
 		if (asprintf(&old, "%s.old", output) < 0)
 			return -ENOMEM;
-		err = rename(output, old) ? -errno : 0;
+		err = rename_over(output, old);
 		free(old);
 	}
-	if (!err && rename(parts->merged, output))
+	if (!err && rename(path, output))
 		err = -errno;
 	if (err)
 		pr_err("%s cannot be given its name: %s\n", output, strerror(-err));

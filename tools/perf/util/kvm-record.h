@@ -10,6 +10,7 @@
 #include "kvm-record-child.h"
 #include "kvm-record-guest.h"
 #include "kvm-record-parts.h"
+#include "kvm-record-symbols.h"
 
 struct kvm_record_opts {
 	const char			*output;
@@ -18,6 +19,7 @@ struct kvm_record_opts {
 	bool				 progress;
 	bool				 verify;
 	u64				 max_bytes;	/* of each guest */
+	struct kvm_record_symbols_opts	 symbols;
 	const int			*signals;	/* how many came that end it */
 };
 
