@@ -56,15 +56,15 @@ static int check_and_add(const struct build_id *bid, const char *file, const cha
 	symbol__elf_init();
 	if (filename__read_build_id(file, &found) <= 0 || found.size != bid->size ||
 	    memcmp(found.data, bid->data, bid->size))
-		return EBADMSG;
+		return -EBADMSG;
 	if (mkdir(buildid_dir, 0755) && errno != EEXIST)
-		return errno;
+		return -errno;
 	build_id__sprintf(bid, sbuild_id);
 	clean_name(path, name, sizeof(name));
 	errno = 0;
 	if (build_id_cache__add(sbuild_id, file, file, /*nsi=*/NULL, /*is_kallsyms=*/false,
 				is_vdso, name, /*root_dir=*/NULL))
-		return errno ?: EIO;
+		return errno ? -errno : -EIO;
 	return 0;
 }
 
@@ -77,7 +77,7 @@ int kvm_record_cache__add(const struct build_id *bid, const char *file, const ch
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		_exit(check_and_add(bid, file, path, is_vdso));
+		_exit(-check_and_add(bid, file, path, is_vdso));
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return -errno;

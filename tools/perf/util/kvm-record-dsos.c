@@ -64,12 +64,13 @@ static int write_entry(struct finder *finder, struct dso *dso, struct thread *th
 {
 	struct kvm_record_dso entry = { .pid = max(thread__pid(thread), 0) };
 
-	if (!set_kind(&entry, dso) || finder->nr >= MAX_DSOS)
+	const size_t len = strlen(dso__long_name(dso));
+
+	if (!set_kind(&entry, dso) || finder->nr >= MAX_DSOS || len >= sizeof(entry.path))
 		return 0;
 	finder->nr++;
 	entry.bid = *dso__bid(dso);
-	if (strlcpy(entry.path, dso__long_name(dso), sizeof(entry.path)) >= sizeof(entry.path))
-		return 0;
+	memcpy(entry.path, dso__long_name(dso), len);
 	return writen(finder->fd, &entry, sizeof(entry)) == sizeof(entry) ? 0 : -1;
 }
 
