@@ -31,7 +31,7 @@
 #include "vdso.h"
 
 #define MEMORY		(2ULL << 30)
-#define MAX_DSOS	16384	/* of all guests; a system has some hundreds */
+#define MAX_DSOS	4096	/* a system has some hundreds */
 
 struct finder {
 	struct perf_tool	tool;
@@ -69,7 +69,6 @@ static int write_entry(struct finder *finder, struct dso *dso, struct thread *th
 	if (!set_kind(&entry, dso) || finder->nr >= MAX_DSOS || len >= sizeof(entry.path))
 		return 0;
 	finder->nr++;
-	entry.bid = *dso__bid(dso);
 	memcpy(entry.path, dso__long_name(dso), len);
 	return writen(finder->fd, &entry, sizeof(entry)) == sizeof(entry) ? 0 : -1;
 }

@@ -18,7 +18,7 @@ enum kvm_record_dso_kind {
 struct kvm_record_dso {
 	u32			 pid;		/* of a process of the guest that has it mapped */
 	u32			 kind;
-	struct build_id		 bid;		/* size 0: not known */
+	struct build_id		 bid;		/* for who asks the agent for it: not set */
 	char			 path[PATH_MAX];
 };
 

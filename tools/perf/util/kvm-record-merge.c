@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 #include <linux/kernel.h>
 #include <linux/time64.h>
 #include <linux/zalloc.h>
@@ -147,6 +148,13 @@ static int write_clock(const struct kvm_merge_guest_opts *opts)
 	return fclose(fp) ? -errno : err;
 }
 
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
 /* Where the parts are, and how they can be merged by hand. */
 static void tell_parts(const struct kvm_record *rec, const struct guests *guests)
 {
@@ -164,7 +172,8 @@ static void tell_parts(const struct kvm_record *rec, const struct guests *guests
 		if (!write_clock(opts))
 			pr_err(",readings=%s.clock", opts->path);
 	}
-	pr_err(" -o %s\n", rec->opts.output);
+	/* If it is a directory already, for symbols, the file in it is replaced. */
+	pr_err(" -o %s%s\n", rec->opts.output, is_dir(rec->opts.output) ? "/data" : "");
 }
 
 /* A guest that could not be aligned may be by hand; one that sent no samples is no loss. */

@@ -32,6 +32,8 @@
 
 #define WAIT_US		(20 * USEC_PER_MSEC)
 #define KEEP_ALIVE	(5 * NSEC_PER_SEC)
+#define MAX_TIME	(300 * NSEC_PER_SEC)	/* of all: a guest may be as slow as it likes */
+#define FILE_TIMEOUT	60			/* s */
 #define QUIET_TIME	(2 * NSEC_PER_SEC)	/* what is faster needs no progress */
 
 struct symbols {
@@ -47,9 +49,14 @@ struct symbols {
 	u64			 last_told;
 };
 
-static bool is_interrupted(const struct symbols *syms)
+static bool is_late(const struct symbols *syms)
 {
-	return READ_ONCE(*syms->rec->opts.signals) > syms->signals;
+	return kvm_channel__now() - syms->since > MAX_TIME;
+}
+
+static bool is_over(const struct symbols *syms)
+{
+	return READ_ONCE(*syms->rec->opts.signals) > syms->signals || is_late(syms);
 }
 
 /* Each is a sentence for who asks, and a number for all. */
@@ -117,7 +124,7 @@ static int wait_finder(struct symbols *syms, pid_t pid)
 	while ((ret = waitpid(pid, &status, WNOHANG)) <= 0) {
 		if (ret < 0 && errno != EINTR)
 			return -errno;
-		if (is_interrupted(syms))
+		if (is_over(syms))
 			kill(pid, SIGKILL);
 		usleep(WAIT_US);
 		keep_alive(syms, &last);
@@ -180,11 +187,15 @@ static int add_build_id(struct kvm_record_guest *guest, const struct kvm_record_
 	return 0;
 }
 
-static void take_build_id(struct kvm_record_dso *dso, const struct kvm_record_guest *guest)
+/* One that is too short could name other things in the cache. */
+static int take_build_id(struct kvm_record_dso *dso, const struct kvm_record_guest *guest)
 {
 	const struct kvm_agent_transfer *transfer = &guest->client->transfer;
 
+	if (transfer->build_id_size < BUILD_ID_MIN_SIZE || transfer->build_id_size > BUILD_ID_SIZE)
+		return -ENOENT;
 	build_id__init(&dso->bid, transfer->build_id, transfer->build_id_size);
+	return 0;
 }
 
 /* Where there are none, perf would take those of the host's kernel: an empty file is none. */
@@ -200,9 +211,8 @@ static void get_kernel(struct symbols *syms, struct kvm_record_guest *guest,
 	}
 	if (!kvm_agent_client__get_kallsyms(guest->client, fd, limit(syms, guest))) {
 		account(syms, guest, guest->client->transfer.bytes);
-		take_build_id(dso, guest);
 		scnprintf(name, sizeof(name), "[guest.kernel.kallsyms.%d]", guest->target.pid);
-		if (dso->bid.size)
+		if (!take_build_id(dso, guest))
 			add_build_id(guest, dso, name);
 		syms->nr_got++;
 	} else {
@@ -259,10 +269,8 @@ static void fetch_and_store(struct symbols *syms, struct kvm_record_guest *guest
 	}
 	err = fetch(syms, guest, dso, fd);
 	close(fd);
-	if (!err && dso->kind == KVM_RECORD_DSO_VDSO) {
-		take_build_id(dso, guest);
-		err = dso->bid.size ? add_build_id(guest, dso, DSO__NAME_VDSO) : -ENOENT;
-	}
+	if (!err && dso->kind == KVM_RECORD_DSO_VDSO)
+		err = take_build_id(dso, guest) ?: add_build_id(guest, dso, DSO__NAME_VDSO);
 	if (!err && !kvm_record_cache__has(&dso->bid))
 		store(syms, guest, dso);
 	unlink(syms->tmp);
@@ -277,7 +285,10 @@ static void get_file(struct symbols *syms, struct kvm_record_guest *guest,
 			     guest->client->error.text);
 		return;
 	}
-	take_build_id(dso, guest);
+	if (take_build_id(dso, guest)) {
+		tell_failure(syms, guest, "no symbols of %s: its build-id is too short", dso->path);
+		return;
+	}
 	if (add_build_id(guest, dso, dso->path) || kvm_record_cache__has(&dso->bid))
 		return;
 	fetch_and_store(syms, guest, dso);
@@ -306,7 +317,7 @@ static void get_all(struct symbols *syms, struct kvm_record_guest *guest)
 {
 	struct kvm_record_dso dso;
 
-	while (!is_interrupted(syms) && readn(syms->list, &dso, sizeof(dso)) == sizeof(dso)) {
+	while (!is_over(syms) && readn(syms->list, &dso, sizeof(dso)) == sizeof(dso)) {
 		get_dso(syms, guest, &dso);
 		show_progress(syms);
 	}
@@ -316,6 +327,7 @@ static void get_guest(struct symbols *syms, struct kvm_record_guest *guest)
 {
 	int err = find_dsos(syms, guest);
 
+	guest->client->file_timeout = FILE_TIMEOUT;
 	if (err)
 		tell_failure(syms, guest, "what its samples hit was not found out: %s",
 			     strerror(-err));
@@ -349,12 +361,13 @@ void kvm_record_symbols__get(struct kvm_record *rec)
 	if (rec->opts.symbols.off)
 		return;
 	err = init(&syms, rec);
-	for (size_t i = 0; !err && i < rec->nr_guests && !is_interrupted(&syms); i++) {
+	for (size_t i = 0; !err && i < rec->nr_guests && !is_over(&syms); i++) {
 		if (rec->guests[i].written)
 			get_guest(&syms, &rec->guests[i]);
 	}
-	if (is_interrupted(&syms))
-		pr_warning("Interrupted: not all symbols of the guests are there.\n");
+	if (is_over(&syms))
+		pr_warning("Not all symbols of the guests are there: it %s.\n",
+			   is_late(&syms) ? "took too long" : "was interrupted");
 	if (syms.nr_failed)
 		pr_warning("%u times there were no symbols of what guests' samples hit%s.\n",
 			   syms.nr_failed, verbose > 0 ? "" : "; -v says why");

@@ -83,11 +83,11 @@ start_vm() {
   pids+=("${vm}")
 }
 
-# record STATUS OPTION...: with what all tests have in common
+# record STATUS OPTION...: with what all tests have in common. Symbols have a test of their own.
 record() {
   local status=$1
   shift
-  run "${status}" perf kvm record -o "${out}/data" -e cpu-clock -F 500 "$@"
+  run "${status}" perf kvm record -o "${out}/data" -e cpu-clock -F 500 --no-guest-symbols "$@"
 }
 
 work() {
@@ -382,7 +382,7 @@ test_forced_clock() {
 # start_recording GUESTS...: sets recorder; returns when the command runs
 start_recording() {
   rm -f "${out}/running" "${out}/data"
-  perf kvm record -o "${out}/data" -e cpu-clock -F 500 "$@" \
+  perf kvm record -o "${out}/data" -e cpu-clock -F 500 --no-guest-symbols "$@" \
     -- sh -c "touch '${out}/running'; while :; do :; done" \
     > "${out}/stdout" 2> "${out}/stderr" < /dev/null &
   recorder=$!
@@ -494,7 +494,7 @@ test_disk_full() {
   # reached when both record: beyond what there is at the start.
   record 0 --guest="unix:${out}/guest.sock,pid=${vm}" -- true || fail "${name}" "size"
   limit=$(($(stat -c %s "${out}/data") / 1024 + 300))
-  run 1 bash -c "ulimit -f ${limit}; exec perf kvm record -o '${out}/data' -e cpu-clock -F 4000 \
+  run 1 bash -c "ulimit -f ${limit}; exec perf kvm record -o '${out}/data' -e cpu-clock -F 4000 --no-guest-symbols \
     --guest=unix:${out}/guest.sock,pid=${vm} -- perf bench sched messaging -g 1 -l 100000" ||
     fail "${name}" "status"
   says "File too large" "perf kvm merge .*host.data --guest=" || fail "${name}" "text"
