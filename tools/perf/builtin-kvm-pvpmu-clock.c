@@ -278,10 +278,10 @@ static void check_guest(struct vm_clocks *clocks)
 static void print_check(const struct pv_clock_check *check)
 {
 	if (check->known)
-		printf("       measured: %s, as %" PRId64 " ns apart in a round trip that proves %" PRIu64 " ns\n",
+		printf("       measured: %s, as %lld ns apart in a round trip that proves %llu ns\n",
 		       pv_clock_check__agrees(check) ? "the guest's clock is the host's" :
 						       "NOT THE SAME CLOCK",
-		       check->apart, check->bound);
+		       (long long)check->apart, (unsigned long long)check->bound);
 	else if (*check->reason && verbose > 0)
 		printf("       not measured: %s\n", check->reason);
 }
@@ -289,9 +289,9 @@ static void print_check(const struct pv_clock_check *check)
 static void json_check(const struct pv_clock_check *check)
 {
 	if (check->known)
-		printf(", \"measured\": {\"agrees\": %s, \"apart_ns\": %" PRId64 ", \"bound_ns\": %" PRIu64 "}",
-		       pv_clock_check__agrees(check) ? "true" : "false", check->apart,
-		       check->bound);
+		printf(", \"measured\": {\"agrees\": %s, \"apart_ns\": %lld, \"bound_ns\": %llu}",
+		       pv_clock_check__agrees(check) ? "true" : "false",
+		       (long long)check->apart, (unsigned long long)check->bound);
 	else
 		printf(", \"measured\": null");
 }

@@ -212,7 +212,7 @@ static int parse(struct record_cmd *cmd, int argc, const char **argv)
 		OPT_BOOLEAN(0, "no-guest-symbols", &cmd->no_symbols,
 			    "take nothing from guests that gives names to addresses"),
 		OPT_STRING(0, "guest-symbols-max-size", &cmd->symbols_size, "size",
-			   "what a guest may send for symbols, " DEFAULT_SYMBOLS_SIZE " by default"),
+			   "what a guest may send for names, " DEFAULT_SYMBOLS_SIZE " by default"),
 		OPT_STRING(0, "guest-symbols-max-file", &cmd->symbols_file, "size",
 			   "the longest file of it, " DEFAULT_SYMBOLS_FILE " by default"),
 		OPT_CALLBACK(0, "clock", &cmd->method, "auto|pv|tsc|probe",

@@ -206,7 +206,8 @@ static void get_kernel(struct symbols *syms, struct kvm_record_guest *guest,
 	char name[64];
 
 	if (fd < 0) {
-		tell_failure(syms, guest, "its kernel's symbols cannot be stored: %s", strerror(-fd));
+		tell_failure(syms, guest, "its kernel's symbols cannot be stored: %s",
+			     strerror(-fd));
 		return;
 	}
 	if (!kvm_agent_client__get_kallsyms(guest->client, fd, limit(syms, guest))) {
@@ -216,7 +217,8 @@ static void get_kernel(struct symbols *syms, struct kvm_record_guest *guest,
 			add_build_id(guest, dso, name);
 		syms->nr_got++;
 	} else {
-		tell_failure(syms, guest, "no symbols of its kernel: %s", guest->client->error.text);
+		tell_failure(syms, guest, "no symbols of its kernel: %s",
+			     guest->client->error.text);
 		if (ftruncate(fd, 0))
 			pr_debug("%s: an incomplete file of symbols stays\n", guest->target.name);
 	}

@@ -344,7 +344,8 @@ test_formats_of_guests() {
     esac
     run 0 perf script -i "${out}/merged" || fail "${name}" "${lie}"
     # Only that tracepoint may be left out.
-    [ "$(count "${out}/merged" "VM:.*sched_switch")" -eq "$(count "${out}/trace2" sched_switch)" ] ||
+    [ "$(count "${out}/merged" "VM:.*sched_switch")" -eq \
+      "$(count "${out}/trace2" sched_switch)" ] ||
       fail "${name}" "samples of ${lie}"
   done
 }
