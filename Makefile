@@ -84,6 +84,10 @@ LAB_PROGRAMS  := $(addprefix build/lab/,init vm-exec tsc-khz)
 TEST_PROGRAMS := $(patsubst lab/progs/%.c,build/lab/%,$(wildcard lab/progs/*.c))
 COMPILE = @mkdir -p $(@D) && echo "  CC      $@" && gcc -O2 -Wall -Wextra -Werror -static -o $@ $<
 
+# A program that only the guests with an image of their own have: the host knows neither its path nor its functions.
+build/lab/image/own-chain: lab/progs/call-chain.c
+	$(COMPILE) -Dchain_inner=own_inner -Dchain_middle=own_middle -Dchain_outer=own_outer -Wl,--build-id=sha1
+
 lab: $(LAB_PROGRAMS) $(TEST_PROGRAMS) build/lab/clock-read
 
 # The kernel's own lines that read the perf clock, ours and the base's, in one program.
@@ -120,8 +124,8 @@ guest-kernel: kernel
 build/perf/perf:
 	@$(MAKE) --no-print-directory perf
 
-build/lab/guest.cpio: scripts/guest-image build/lab/init $(TEST_PROGRAMS) build/perf/perf
-	scripts/guest-image $@ $(TEST_PROGRAMS)
+build/lab/guest.cpio: scripts/guest-image build/lab/init $(TEST_PROGRAMS) build/lab/image/own-chain build/perf/perf
+	scripts/guest-image $@ $(TEST_PROGRAMS) build/lab/image/own-chain
 
 shell-host: kernel lab ## a shell in the host VM
 	@lab/run-vm --accel $(ACCEL) --timeout 0 --tty bash
