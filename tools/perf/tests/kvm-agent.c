@@ -138,7 +138,7 @@ static int check_argv(const char *options, const char *expected, bool workload)
 	if (init_policy(&policy, workload ? "workload yes" : ""))
 		return TEST_FAIL;
 	err = make_options(&opts, &policy, options, &error);
-	for (int i = 3; !err && i < opts.argc; i++) {
+	for (int i = 4; !err && i < opts.argc; i++) {
 		strncat(got, " ", sizeof(got) - strlen(got) - 1);
 		strncat(got, opts.argv[i], sizeof(got) - strlen(got) - 1);
 	}

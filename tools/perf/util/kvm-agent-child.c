@@ -28,6 +28,7 @@ void kvm_agent_child__init(struct kvm_agent_child *child)
 	memset(child, 0, sizeof(*child));
 	child->out = -1;
 	child->err = -1;
+	child->ctl = -1;
 }
 
 static void close_fd(int *fd)
@@ -110,21 +111,67 @@ int kvm_agent_child__run(struct kvm_agent_child *child, int (*run)(void *arg), v
 	return ret;
 }
 
-/* perf must not take options from files and variables that the host does not know. */
-static int exec_perf(void *argv)
+struct perf_record {
+	const char	**argv;
+	int		  ctl[2];
+};
+
+/* It has both ends: perf record does not like it when the other one is closed. */
+static int give_ctl(const struct perf_record *perf)
 {
+	/* Behind the two that they go to, so that none is written over. */
+	int in = fcntl(perf->ctl[0], F_DUPFD_CLOEXEC, KVM_AGENT_CHILD_CTL + 2);
+	int out = fcntl(perf->ctl[1], F_DUPFD_CLOEXEC, KVM_AGENT_CHILD_CTL + 2);
+
+	return in < 0 || out < 0 || dup2(in, KVM_AGENT_CHILD_CTL) < 0 ||
+	       dup2(out, KVM_AGENT_CHILD_CTL + 1) < 0;
+}
+
+/* perf must not take options from files and variables that the host does not know. */
+static int exec_perf(void *arg)
+{
+	const struct perf_record *perf = arg;
 	static const char * const env[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LC_ALL=C", "PERF_CONFIG=/dev/null", NULL,
 	};
 
-	execve("/proc/self/exe", argv, (char **)env);
+	if (give_ctl(perf))
+		return 126;
+	execve("/proc/self/exe", (char **)perf->argv, (char **)env);
 	return 127;
 }
 
+/* Among its options must be KVM_AGENT_CHILD_CONTROL. */
 int kvm_agent_child__start(struct kvm_agent_child *child, const char **argv)
 {
-	return kvm_agent_child__run(child, exec_perf, argv);
+	struct perf_record perf = { .argv = argv };
+	int err;
+
+	if (pipe2(perf.ctl, O_CLOEXEC | O_NONBLOCK)) {
+		kvm_agent_child__init(child);
+		return -errno;
+	}
+	err = kvm_agent_child__run(child, exec_perf, &perf);
+	close(perf.ctl[0]);
+	if (err)
+		close(perf.ctl[1]);
+	else
+		child->ctl = perf.ctl[1];
+	return err;
+}
+
+/*
+ * perf record writes what is in its rings, however little. A pipe without room is
+ * full of such commands that it has not come to.
+ */
+void kvm_agent_child__flush(struct kvm_agent_child *child)
+{
+	static const char command[] = "ping\n";
+
+	if (child->ctl >= 0 && write(child->ctl, command, sizeof(command) - 1) < 0 &&
+	    errno != EAGAIN)
+		close_fd(&child->ctl);
 }
 
 /* perf ends its recording in order, and writes what is left in its rings. */
@@ -229,4 +276,5 @@ void kvm_agent_child__destroy(struct kvm_agent_child *child)
 	}
 	close_fd(&child->out);
 	close_fd(&child->err);
+	close_fd(&child->ctl);
 }

@@ -18,6 +18,7 @@
 #include <linux/string.h>
 #include <linux/zalloc.h>
 #include <internal/lib.h>
+#include "kvm-agent-child.h"
 #include "kvm-agent-policy.h"
 #include "kvm-channel.h"
 #include "pv-clock.h"
@@ -422,6 +423,7 @@ static int build(struct kvm_agent_options *opts, const struct checks *checks, si
 	push(opts, "perf");
 	push(opts, "record");
 	push(opts, "--output=-");
+	push(opts, KVM_AGENT_CHILD_CONTROL);
 	err = take_options(opts, checks, &pos, end) ?: add_freq(opts, checks) ?:
 	      add_pages(opts, checks) ?: take_workload(opts, checks, pos, end);
 	if (!err && !opts->target)

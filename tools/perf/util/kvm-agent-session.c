@@ -63,6 +63,7 @@ struct kvm_agent_session {
 	bool				 announced;
 	u64				 gather_until;
 	u64				 out_since;
+	u64				 last_flush;
 	u64				 out_ended;	/* 0: not yet */
 	u64				 tokens;	/* bytes that the bandwidth allows now */
 	u64				 refilled;
@@ -223,6 +224,7 @@ static void begin_output(struct kvm_agent_session *session, u32 id, enum session
 	session->announced = false;
 	session->gather_until = 0;
 	session->out_since = kvm_channel__now();
+	session->last_flush = session->out_since;
 	session->out_ended = 0;
 	session->tokens = 0;
 	session->refilled = session->out_since;
@@ -481,6 +483,17 @@ static void finish_output(struct kvm_agent_session *session)
 		session->state = SESSION_READY;
 }
 
+/* At a low rate it takes minutes until perf record looks at its rings by itself. */
+static void flush_rings(struct kvm_agent_session *session)
+{
+	const u64 now = kvm_channel__now();
+
+	if (session->state != SESSION_RECORDING || now - session->last_flush < NSEC_PER_SEC)
+		return;
+	session->last_flush = now;
+	kvm_agent_child__flush(&session->child);
+}
+
 static bool has_output(const struct kvm_agent_session *session)
 {
 	return (1U << session->state) & (IN(RECORDING) | IN(STOPPING) | IN(SENDING));
@@ -571,6 +584,7 @@ static void run(struct kvm_agent_session *session, const int *done)
 		wait_for_work(session);
 		if (session->state != SESSION_ENDED)
 			handle_frames(session);
+		flush_rings(session);
 		advance_output(session);
 		flush(session);
 		if (session->state != SESSION_ENDED)
