@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <linux/kernel.h>
 #include <linux/time64.h>
 #include <linux/zalloc.h>
@@ -208,6 +209,17 @@ int kvm_channel__wait(int fd, short events, u64 deadline)
 }
 
 /* Takes the descriptor over; on failure it is closed. */
+/*
+ * A virtio port takes splice() and loses what it was given when its ring has less
+ * room than the pipe has pages: see port_fops_splice_write() of Linux 6.12.
+ */
+static bool loses_spliced(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode);
+}
+
 struct kvm_channel *kvm_channel__new(int fd, enum kvm_frame_from peer)
 {
 	struct kvm_channel *channel = zalloc(sizeof(*channel));
@@ -220,6 +232,7 @@ struct kvm_channel *kvm_channel__new(int fd, enum kvm_frame_from peer)
 	}
 	channel->fd = fd;
 	channel->peer = peer;
+	channel->no_splice = loses_spliced(fd);
 	return channel;
 }
 
