@@ -2,29 +2,32 @@
 # shellcheck shell=sh
 # What the tests share that record a host and a guest together: the guest "own", which has a kernel and a root of its own,
 # and the perf that knows nothing of ours.
-. lab/tests/lib.sh
+. lab/tests/lifecycle-lib.sh
 
 base=build/base-perf/perf
 [ -x $base ] || fail "$base is missing: make base-perf builds it"
+own_port=/run/lab/own.port
 own_kernel=build/kernel-guest/arch/x86/boot/bzImage
 
-# start_own [QEMU-ARGUMENT...]
+# The guest, with a virtio port for an agent beside its vsock. Sets own_pid.
 start_own() {
 	guest-stop own
-	guest-start own vcpus=1 root=image mem=400 kernel=$own_kernel -- "$@"
+	guest-start own vcpus=1 root=image mem=400 kernel=$own_kernel -- -action reboot=reset \
+		-chardev "socket,id=perf,path=$own_port,server=on,wait=off" -device virtserialport,chardev=perf,name=perf.0
+	own_pid=$(guest-pid own)
 }
 
-# start_agent [ADDRESS]: the guest's agent, and waits until it listens
+# start_agent ADDRESS: the guest's agent, and waits until it listens
 start_agent() {
-	guest -g own "setsid perf kvm agent --listen ${1:-vsock} >/tmp/agent.log 2>&1 </dev/null &
+	guest -g own "setsid perf kvm agent --listen $1 >/tmp/agent.log 2>&1 </dev/null &
 		i=0
-		until grep -q listening /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
-		grep listening /tmp/agent.log" || fail "the agent: $(guest -g own cat /tmp/agent.log)"
+		until grep -qE 'listening|serving' /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
+		grep -E 'listening|serving' /tmp/agent.log" || fail "the agent: $(guest -g own cat /tmp/agent.log)"
 }
 
 # samples_of COMM: how many samples that the guest's program has in $work/data, by the unmodified perf
 samples_of() {
 	$base script -i "$work/data" -F comm,pid,machine_pid,vcpu,event,ip >"$work/script" 2>"$work/err" ||
 		fail "unmodified perf script: $(cat "$work/err")"
-	grep -cE "^VM: *$own_pid VCPU:000 $1 .*guest-ns" "$work/script" || :
+	grep -cE "^VM: *$own_pid VCPU:000 +$1 .*guest-ns" "$work/script" || :
 }

@@ -42,7 +42,7 @@ assert_named() {
 	guest -g own cat /proc/kallsyms >"$work/kallsyms"
 	cmp "$work/kallsyms" "$work/data/kcore_dir__$own_pid/kallsyms" || fail "the guest's symbols are not those that it has"
 	for perf in $base perf; do
-		report $perf
+		report "$perf"
 		assert_contains "$work/report" "own-chain .*own-chain .*\[[.gu]\] own_inner" "$perf report: the program's function"
 		assert_contains "$work/report" "own_outer" "$perf report: its callers"
 		assert_contains "$work/report" "dd .*guest.kernel.* read_zero|dd .*guest.kernel.*(rep_stos|clear_user)" \
@@ -56,8 +56,7 @@ verified() {
 }
 
 start_own
-start_agent
-own_pid=$(guest-pid own)
+start_agent vsock
 kernel_mb=400
 
 record pv --verify

@@ -278,7 +278,7 @@ static void check_guest(struct vm_clocks *clocks)
 static void print_check(const struct pv_clock_check *check)
 {
 	if (check->known)
-		printf("       measured: %s, as %lld ns apart in a round trip that proves %llu ns\n",
+		printf("       measured: %s, %lld ns apart in a round trip that proves %llu ns\n",
 		       pv_clock_check__agrees(check) ? "the guest's clock is the host's" :
 						       "NOT THE SAME CLOCK",
 		       (long long)check->apart, (unsigned long long)check->bound);

@@ -495,7 +495,8 @@ test_disk_full() {
   record 0 --guest="unix:${out}/guest.sock,pid=${vm}" -- true || fail "${name}" "size"
   limit=$(($(stat -c %s "${out}/data") / 1024 + 300))
   run 1 bash -c "ulimit -f ${limit}; exec perf kvm record -o '${out}/data' -e cpu-clock -F 4000 \
-    --no-guest-symbols --guest=unix:${out}/guest.sock,pid=${vm} -- perf bench sched messaging -g 1 -l 100000" ||
+    --no-guest-symbols --guest=unix:${out}/guest.sock,pid=${vm} -- \
+    perf bench sched messaging -g 1 -l 100000" ||
     fail "${name}" "status"
   says "File too large" "perf kvm merge .*host.data --guest=" || fail "${name}" "text"
   [ -s "$(parts)/host.data" ] || fail "${name}" "the parts"
