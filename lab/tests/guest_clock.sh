@@ -61,6 +61,22 @@ cat "$work/out"
 assert_contains "$work/out" "VM '$place'.*host epoch $(relation 1)\$" "the epoch as text on the host"
 assert_contains "$work/out" "^ +1 .* page +yes +$(relation 2) +$(relation 3) " "vCPU 1 as text on the host"
 
+assert_json "$work/host.json" "d['host']['vms'][0]['measured'] is None" "nothing is measured without an agent"
+
+# With an agent in the guest the host does not have to believe it.
+in_guest "setsid perf kvm agent --listen vsock >/tmp/agent.log 2>&1 </dev/null &
+	i=0
+	until grep -q listening /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done"
+perf kvm pvpmu clock --vm "$place" >"$work/out"
+cat "$work/out"
+assert_contains "$work/out" "measured: the guest's clock is the host's, -?[0-9]+ ns apart in a round trip that proves [0-9]+ ns\$" \
+	"the host measures the guest's clock"
+perf kvm pvpmu clock -j --vm "$place" >"$work/host.json"
+cat "$work/host.json"
+measured="d['host']['vms'][0]['measured']"
+assert_json "$work/host.json" "$measured['agrees'] and abs($measured['apart_ns']) <= $measured['bound_ns'] < 1e9" \
+	"the measure as JSON"
+
 in_guest "echo 0 >$online"
 assert_aligned "while vCPU 1 is gone"
 in_guest "echo 1 >$online"

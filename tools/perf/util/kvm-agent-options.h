@@ -11,7 +11,7 @@
 struct kvm_agent_error;
 struct kvm_agent_policy;
 
-/* "perf record -o - --control=" before, and --freq, --mmap-pages and NULL behind what the host gave. */
+/* "perf record -o - --control=" before, --freq, --mmap-pages and NULL behind the host's. */
 #define KVM_AGENT_MAX_ARGV	(KVM_AGENT_MAX_OPTIONS + 8)
 
 /* A command line for execv(), which points into the other members. */

@@ -52,7 +52,7 @@ struct kvm_channel {
 	size_t			body_at;
 	size_t			body_left;
 	int			body_fd;	/* the pipe; whoever put it keeps it open */
-	bool			no_splice;	/* the peer's descriptor cannot be trusted with it */
+	bool			no_splice;	/* the peer's descriptor is not fit for it */
 	u8			in[KVM_FRAME_MAX];
 	u8			out[KVM_FRAME_MAX + KVM_CHANNEL_REPLIES];
 };
