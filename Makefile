@@ -204,7 +204,8 @@ stock-kernel: tree
 	@$(LOCKED) stock $(SUBMAKE) -f lab/kernel.mk TARGETS=bzImage SRC=build/base-linux O=build/kernel-stock
 
 compare-stock:
-	scripts/compare-stock build/logs/stock-unpatched.txt build/logs/stock-ours.txt
+	scripts/compare-stock build/logs/stock-unpatched.txt build/logs/stock-ours.txt $(ACCEL) \
+		build/kernel-stock/arch/x86/boot/bzImage build/kernel/arch/x86/boot/bzImage
 
 # Kernels that watch themselves, for make check-debug, and one that has KVM as modules.
 kernel-%: lab/debug-%.config tree
