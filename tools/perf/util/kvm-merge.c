@@ -197,11 +197,13 @@ static bool is_whole(const struct kvm_merge_file *file, const struct kvm_merge_s
 		     const struct kvm_merge_stats *stats)
 {
 	return !file->cut && !stream->damaged && !stats->damaged && !stats->unknown &&
-	       !stats->too_large && !stats->nested && !stats->unaligned && !stats->no_format &&
-	       !stats->unreadable;
+	       !stats->too_large && !stats->nested && !stats->unaligned && !stats->no_format;
 }
 
-/* Whether all that the files had went into the output. */
+/*
+ * Whether all that the files had went into the output. What no reader can do for a guest
+ * does not count: it is in every recording, and no sample is lost by it.
+ */
 bool kvm_merge__is_complete(const struct kvm_merge *merge)
 {
 	const struct kvm_merge_host *host = &merge->host;
