@@ -35,6 +35,7 @@ struct merge_args {
 	struct kvm_merge_guest_opts	*guests;
 	struct guest_arg		*args;
 	size_t				nr_guests;
+	struct kvm_merge_joins		joins;
 	const char			*output;
 	bool				keep_going;
 	bool				verify;
@@ -242,6 +243,12 @@ static void free_args(struct merge_args *args)
 		free_arg(&args->args[i]);
 	zfree(&args->args);
 	zfree(&args->guests);
+	kvm_merge_joins__exit(&args->joins);
+}
+
+static int parse_joins(const struct option *opt, const char *str, int unset __maybe_unused)
+{
+	return kvm_merge_joins__add(opt->value, str);
 }
 
 static void print_left_out(FILE *fp, u64 nr, const char *why)
@@ -283,6 +290,24 @@ static void print_cpus(FILE *fp, const struct kvm_merge_guest *guest)
 		       "  where the vCPUs ran (it needs --switch-events, and threads' names)\n");
 }
 
+static void print_events(FILE *fp, const struct kvm_merge_file *file)
+{
+	const char *separator = "  under the host's events: ";
+
+	for (u32 i = 0; i < file->nr_attrs; i++) {
+		const struct kvm_merge_attr *attr = &file->attrs[i], *under = attr->under;
+		const char *name = attr->name ?: "?";
+
+		if (!under)
+			continue;
+		fprintf(fp, "%s%s", separator, name);
+		if (under->name && strcmp(name, under->name))
+			fprintf(fp, " under %s", under->name);
+		separator = ", ";
+	}
+	fprintf(fp, "%s", *separator == ',' ? "\n" : "");
+}
+
 static void print_clock(FILE *fp, const struct kvm_merge_clock *clock)
 {
 	fprintf(fp, "  clock: %s, off by at most %" PRIu64 " ns%s",
@@ -304,6 +329,7 @@ static void print_guest(FILE *fp, const struct kvm_merge_guest *guest)
 	}
 	print_clock(fp, &guest->clock);
 	print_stats(fp, &guest->stats, &guest->stream);
+	print_events(fp, &guest->file);
 	print_cpus(fp, guest);
 }
 
@@ -342,8 +368,10 @@ static int run(const struct merge_args *args, const char *host)
 	bool complete;
 	int err;
 
-	for (size_t i = 0; i < args->nr_guests; i++)
+	for (size_t i = 0; i < args->nr_guests; i++) {
 		args->guests[i].may_fail = args->keep_going;
+		args->guests[i].joins = &args->joins;
+	}
 	err = kvm_merge__run(&merge, host, args->output, args->guests, args->nr_guests);
 	complete = kvm_merge__is_complete(&merge);
 	if (!err)
@@ -364,6 +392,10 @@ int cmd_kvm_merge(int argc, const char **argv)
 		OPT_STRING('o', "output", &args.output, "file", "the merged recording"),
 		OPT_BOOLEAN('k', "keep-going", &args.keep_going,
 			    "leave out guests that cannot be merged, and merge the others"),
+		OPT_CALLBACK(0, "join-events", &args.joins, "hostevent+guestevent",
+			     "put this event of guests under this one of the host's", parse_joins),
+		OPT_BOOLEAN(0, "separate-events", &args.joins.separate,
+			    "keep guests' events apart from the same ones of the host's"),
 		OPT_BOOLEAN(0, "verify", &args.verify,
 			    "check that guests' samples lie where the host saw the guest run"),
 		OPT_BOOLEAN('j', "json", &args.json, "with --verify: print its result as JSON"),

@@ -43,6 +43,7 @@ struct record_cmd {
 	const char			*symbols_size;
 	const char			*symbols_file;
 	bool				 no_symbols;
+	struct kvm_merge_joins		 joins;
 	enum kvm_merge_method		 method;
 	bool				 guest_exec;
 	bool				 verify;
@@ -93,6 +94,11 @@ static int parse_guest_event(const struct option *opt, const char *str, int unse
 	struct record_cmd *cmd = opt->value;
 
 	return kvm_record_args__add_guest_event(&cmd->args, str);
+}
+
+static int parse_joins(const struct option *opt, const char *str, int unset __maybe_unused)
+{
+	return kvm_merge_joins__add(opt->value, str);
 }
 
 static int parse_clock(const struct option *opt, const char *str, int unset __maybe_unused)
@@ -171,6 +177,7 @@ static int run(struct record_cmd *cmd, int argc, const char **argv)
 		.guest_exec	= cmd->guest_exec,
 		.verify		= cmd->verify,
 		.symbols.off	= cmd->no_symbols,
+		.joins		= &cmd->joins,
 		.progress	= !quiet && (isatty(STDERR_FILENO) || verbose > 0),
 		.signals	= &signals,
 	};
@@ -196,6 +203,7 @@ static void free_cmd(struct record_cmd *cmd)
 		kvm_record_who__exit(&cmd->whos[i]);
 	zfree(&cmd->whos);
 	kvm_record_args__exit(&cmd->args);
+	kvm_merge_joins__exit(&cmd->joins);
 }
 
 static int parse(struct record_cmd *cmd, int argc, const char **argv)
@@ -217,6 +225,10 @@ static int parse(struct record_cmd *cmd, int argc, const char **argv)
 			   "the longest file of it, " DEFAULT_SYMBOLS_FILE " by default"),
 		OPT_CALLBACK(0, "clock", &cmd->method, "auto|pv|tsc|probe",
 			     "how to align guests' times with the host's", parse_clock),
+		OPT_CALLBACK(0, "join-events", &cmd->joins, "hostevent+guestevent",
+			     "show this event of guests with this one of the host's", parse_joins),
+		OPT_BOOLEAN(0, "separate-events", &cmd->joins.separate,
+			    "show guests' events apart from the same ones of the host's"),
 		OPT_BOOLEAN(0, "verify", &cmd->verify,
 			    "check that guests' samples lie where the host saw the guest run"),
 		OPT_STRING('o', "output", &cmd->output, "file", "the file to write"),

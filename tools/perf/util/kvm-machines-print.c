@@ -165,6 +165,23 @@ static void print_segments(const struct kvm_machine *machine, FILE *fp)
 	end(&par);
 }
 
+/* What the guest calls it, if that is not what the host does */
+static void print_events(const struct kvm_machine *machine, FILE *fp)
+{
+	struct paragraph par = { .fp = fp };
+
+	for (u32 i = 0; i < machine->nr_events && i < MAX_SHOWN; i++) {
+		const struct kvm_machine_event *event = &machine->events[i];
+		const char *title = i ? "" : "under the host's events: ";
+
+		if (!strcmp(event->host, event->guest))
+			add(&par, "%s%.40s", title, event->host);
+		else
+			add(&par, "%s%.20s under %.20s", title, event->guest, event->host);
+	}
+	end(&par);
+}
+
 static void print_details(const struct kvm_machine *machine, FILE *fp)
 {
 	static const char * const texts[KVM_MACHINE_NR_VALUES] = {
@@ -184,6 +201,7 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 	};
 
 	print_flags(machine->value[KVM_MACHINE_FLAGS], fp);
+	print_events(machine, fp);
 	print_vcpus(machine, fp);
 	print_segments(machine, fp);
 	print_values(machine, fp, "lost: ", texts, KVM_MACHINE_LOST_RECORDS,

@@ -34,6 +34,13 @@ struct machine_header {
 	u32	nr_segments;
 };
 
+/* Behind all machines, after their number */
+struct event_entry {
+	u32				machine;	/* its place among them */
+	u32				reserved;
+	struct kvm_machine_event	event;
+};
+
 struct reader {
 	const void	*pos;
 	size_t		left;
@@ -44,6 +51,7 @@ static void machine__exit(struct kvm_machine *machine)
 {
 	zfree(&machine->vcpus);
 	zfree(&machine->segments);
+	zfree(&machine->events);
 }
 
 void kvm_machines__exit(struct kvm_machines *machines)
@@ -85,6 +93,26 @@ static int write_machine(const struct kvm_machine *machine, struct strbuf *sb)
 	       add_list(sb, machine->segments, machine->nr_segments * sizeof(*machine->segments));
 }
 
+static int write_events(const struct kvm_machines *machines, struct strbuf *sb)
+{
+	u64 nr = 0;
+	int err;
+
+	for (u32 i = 0; i < machines->nr; i++)
+		nr += machines->machines[i].nr_events;
+	err = strbuf_add(sb, &nr, sizeof(nr));
+	for (u32 i = 0; i < machines->nr; i++) {
+		const struct kvm_machine *machine = &machines->machines[i];
+		struct event_entry entry = { .machine = i };
+
+		for (u32 j = 0; !err && j < machine->nr_events; j++) {
+			entry.event = machine->events[j];
+			err = strbuf_add(sb, &entry, sizeof(entry));
+		}
+	}
+	return err;
+}
+
 int kvm_machines__write(const struct kvm_machines *machines, struct strbuf *sb)
 {
 	struct section_header header = {
@@ -96,7 +124,7 @@ int kvm_machines__write(const struct kvm_machines *machines, struct strbuf *sb)
 
 	for (u32 i = 0; !err && i < machines->nr; i++)
 		err = write_machine(&machines->machines[i], sb);
-	return err;
+	return err ?: write_events(machines, sb);
 }
 
 static int take(struct reader *reader, void *to, size_t size)
@@ -180,6 +208,39 @@ static int read_machine(struct reader *reader, struct kvm_machine *machine, u32 
 	return read_lists(reader, machine, nr);
 }
 
+static int add_event(struct kvm_machine *machine, const struct kvm_machine_event *event)
+{
+	struct kvm_machine_event *events;
+
+	if (!is_text(event->host) || !is_text(event->guest))
+		return -EINVAL;
+	events = reallocarray(machine->events, machine->nr_events + 1, sizeof(*events));
+	if (!events)
+		return -ENOMEM;
+	machine->events = events;
+	events[machine->nr_events++] = *event;
+	return 0;
+}
+
+/* A file of an older perf ends before them. */
+static int read_events(struct reader *reader, struct kvm_machines *machines)
+{
+	struct event_entry entry;
+	u64 nr = 0;
+	int err = reader->left ? take_u64s(reader, &nr, 1) : 0;
+
+	if (!err && nr > reader->left / sizeof(entry))
+		return -EINVAL;
+	while (!err && nr--) {
+		err = take_u32s(reader, &entry.machine, 2) ?:
+		      take(reader, &entry.event, sizeof(entry.event));
+		if (!err)
+			err = entry.machine < machines->nr ?
+			      add_event(&machines->machines[entry.machine], &entry.event) : -EINVAL;
+	}
+	return err;
+}
+
 /* -ENOTSUP: it is of a newer perf. What is there at an error is freed. */
 int kvm_machines__read(struct kvm_machines *machines, const void *data, size_t size,
 		       bool needs_swap)
@@ -201,6 +262,8 @@ int kvm_machines__read(struct kvm_machines *machines, const void *data, size_t s
 	machines->nr = header[1];
 	for (u32 i = 0; !err && i < machines->nr; i++)
 		err = read_machine(&reader, &machines->machines[i], header[2]);
+	if (!err)
+		err = read_events(&reader, machines);
 	if (err)
 		kvm_machines__exit(machines);
 	return err;

@@ -54,6 +54,12 @@ struct kvm_machine_segment {
 	u64	unknown;	/* 1: there is no offset */
 };
 
+/* An event of the guest's whose records are under one of the host's */
+struct kvm_machine_event {
+	char	host[KVM_MACHINE_NAME_LEN];
+	char	guest[KVM_MACHINE_NAME_LEN];
+};
+
 struct kvm_machine {
 	u64				value[KVM_MACHINE_NR_VALUES];
 	char				name[KVM_MACHINE_NAME_LEN];	/* "": none */
@@ -61,6 +67,8 @@ struct kvm_machine {
 	u32				nr_vcpus;
 	struct kvm_machine_segment	*segments;
 	u32				nr_segments;
+	struct kvm_machine_event	*events;
+	u32				nr_events;
 };
 
 struct kvm_machines {

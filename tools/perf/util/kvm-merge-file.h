@@ -40,6 +40,7 @@ struct kvm_merge_attr {
 	u64			*ids;
 	u32			nr_ids;
 	char			*name;		/* NULL: the file has none */
+	const struct kvm_merge_attr *under;	/* the host's that has its records, or NULL */
 };
 
 /* A feature that came as a record. */

@@ -247,13 +247,21 @@ static int write_record(struct kvm_merge_guest *guest, const struct kvm_merge_at
 			union perf_event *event, u64 id)
 {
 	const u64 *time = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
-	bool has_ident = attr->layout.sample[KVM_MERGE_IDENT] >= 0;
+	const struct kvm_merge_attr *under = attr->under ?: attr;
+	const struct kvm_merge_reformat format = {
+		.from	= attr->attr.sample_type,
+		.to	= under->attr.sample_type | PERF_SAMPLE_IDENTIFIER,
+		.id	= id,
+		.period	= attr->attr.sample_period,
+	};
+	struct kvm_merge_output *output = &guest->merge->output;
 	int err;
 
 	set_field(attr, event, KVM_MERGE_IDENT, id);
 	set_field(attr, event, KVM_MERGE_ID, id);
 	set_field(attr, event, KVM_MERGE_STREAM_ID, id);
-	err = kvm_merge_output__event(&guest->merge->output, event, has_ident ? NULL : &id);
+	err = format.from == format.to ? kvm_merge_output__event(output, event) :
+					 kvm_merge_output__reformatted(output, event, &format);
 	if (err == -E2BIG) {
 		guest->stats.too_large++;
 		return 0;
@@ -375,6 +383,8 @@ int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge
 	      init_vcpus(guest) ?:
 	      kvm_merge_clock__init(&guest->clock, &opts->clock, &merge->host.file, &guest->file) ?:
 	      kvm_merge_tracing__add_guest(guest);
+	if (!err)
+		kvm_merge_guest__join_events(guest);
 	if (err && err != -ENOMEM && opts->may_fail) {
 		leave_out(guest);
 		return 0;

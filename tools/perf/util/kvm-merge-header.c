@@ -26,7 +26,7 @@
 
 #define NAME_ALIGN	64
 
-/* One of all attrs of the output, in their order. */
+/* One of the attrs of the output, in their order. */
 struct out_attr {
 	const struct kvm_merge_attr	*attr;
 	struct kvm_merge_ids		*ids;
@@ -47,31 +47,60 @@ static struct out_attr *list_attrs(struct kvm_merge *merge, u32 *nr)
 {
 	struct out_attr *list = calloc(count_attrs(merge), sizeof(*list)), *pos = list;
 
-	*nr = count_attrs(merge);
 	for (u32 i = 0; list && i < merge->host.file.nr_attrs; i++)
 		*pos++ = (struct out_attr){ &merge->host.file.attrs[i], &merge->host.ids, i, NULL };
 	for (size_t g = 0; list && g < merge->nr_guests; g++) {
 		struct kvm_merge_guest *guest = &merge->guests[g];
 
-		for (u32 i = 0; i < guest->file.nr_attrs; i++)
-			*pos++ = (struct out_attr){ &guest->file.attrs[i], &guest->ids, i, guest };
+		for (u32 i = 0; i < guest->file.nr_attrs; i++) {
+			if (!guest->file.attrs[i].under)
+				*pos++ = (struct out_attr){ &guest->file.attrs[i], &guest->ids, i,
+							    guest };
+		}
 	}
+	*nr = pos - list;
 	return list;
 }
 
-/* The host's ids are as they were; a guest's are those that were given out. */
-static int add_ids(struct strbuf *sb, const struct out_attr *attr)
+/* Those that were given out for an event */
+static int add_out_ids(struct strbuf *sb, const struct kvm_merge_ids *ids, u32 idx)
 {
 	int err = 0;
 
-	if (!attr->guest && attr->attr->nr_ids)
-		return strbuf_add(sb, attr->attr->ids, attr->attr->nr_ids * sizeof(u64));
-	for (size_t i = 0; i < attr->ids->nr; i++) {
-		const struct kvm_merge_id *entry = &attr->ids->entries[i];
+	for (size_t i = 0; i < ids->nr; i++) {
+		const struct kvm_merge_id *entry = &ids->entries[i];
 
-		for (u32 j = 0; !err && entry->attr == attr->idx && j < entry->nr_out; j++)
+		for (u32 j = 0; !err && entry->attr == idx && j < entry->nr_out; j++)
 			err = strbuf_add(sb, &entry->out[j].id, sizeof(u64));
 	}
+	return err;
+}
+
+/* Those of a guest's events that are under the host's event */
+static int add_joined_ids(struct strbuf *sb, const struct kvm_merge_guest *guest,
+			  const struct kvm_merge_attr *host)
+{
+	int err = 0;
+
+	for (u32 i = 0; !err && i < guest->file.nr_attrs; i++) {
+		if (guest->file.attrs[i].under == host)
+			err = add_out_ids(sb, &guest->ids, i);
+	}
+	return err;
+}
+
+/* The host's ids are as they were; a guest's are those that were given out. */
+static int add_ids(struct strbuf *sb, const struct kvm_merge *merge, const struct out_attr *attr)
+{
+	int err;
+
+	if (attr->guest)
+		return add_out_ids(sb, attr->ids, attr->idx);
+	err = attr->attr->nr_ids ?
+	      strbuf_add(sb, attr->attr->ids, attr->attr->nr_ids * sizeof(u64)) :
+	      add_out_ids(sb, attr->ids, attr->idx);
+	for (size_t i = 0; !err && i < merge->nr_guests; i++)
+		err = add_joined_ids(sb, &merge->guests[i], attr->attr);
 	return err;
 }
 
@@ -126,7 +155,8 @@ static int add_name(struct strbuf *sb, const struct out_attr *attr)
 	return err;
 }
 
-static int add_event_desc(struct strbuf *sb, const struct out_attr *attrs, u32 nr)
+static int add_event_desc(struct strbuf *sb, const struct kvm_merge *merge,
+			  const struct out_attr *attrs, u32 nr)
 {
 	u32 attr_size = sizeof(struct perf_event_attr);
 	int err = strbuf_add(sb, &nr, sizeof(nr)) ?: strbuf_add(sb, &attr_size, sizeof(attr_size));
@@ -136,7 +166,7 @@ static int add_event_desc(struct strbuf *sb, const struct out_attr *attrs, u32 n
 		struct strbuf ids = STRBUF_INIT;
 		u32 nr_ids;
 
-		err = add_ids(&ids, &attrs[i]);
+		err = add_ids(&ids, merge, &attrs[i]);
 		nr_ids = ids.len / sizeof(u64);
 		if (!err)
 			err = strbuf_add(sb, &final, sizeof(final)) ?:
@@ -160,10 +190,26 @@ static bool build_id_is_sound(const struct perf_record_header_build_id *bev, siz
 	return !(bev->header.misc & PERF_RECORD_MISC_BUILD_ID_SIZE) || bev->size <= BUILD_ID_SIZE;
 }
 
-/* Those of guests of the guest are left out, as their records are. */
-static int add_build_id(struct strbuf *sb, struct perf_record_header_build_id *bev, u32 pid)
+static int write_build_id(struct strbuf *sb, struct perf_record_header_build_id *bev,
+			  const char *name)
 {
+	static const char zeroes[NAME_ALIGN];
+	const size_t len = strlen(name) + 1, padded = PERF_ALIGN(len, sizeof(u64));
+
+	bev->header.size = sizeof(*bev) + padded;
+	return strbuf_add(sb, bev, sizeof(*bev)) ?: strbuf_add(sb, name, len) ?:
+	       strbuf_add(sb, zeroes, padded - len);
+}
+
+/*
+ * Those of guests of the guest are left out, as their records are. The kernel gets the
+ * name that perf has for a guest's: by the host's, the same function of both were one.
+ */
+static int add_build_id(struct strbuf *sb, const struct perf_record_header_build_id *bev, u32 pid)
+{
+	struct perf_record_header_build_id copy = *bev;
 	u16 mode = bev->header.misc & PERF_RECORD_MISC_CPUMODE_MASK;
+	char kernel[40];
 
 	if (mode == PERF_RECORD_MISC_KERNEL)
 		mode = PERF_RECORD_MISC_GUEST_KERNEL;
@@ -171,10 +217,12 @@ static int add_build_id(struct strbuf *sb, struct perf_record_header_build_id *b
 		mode = PERF_RECORD_MISC_GUEST_USER;
 	else
 		return 0;
-	bev->header.misc &= ~PERF_RECORD_MISC_CPUMODE_MASK;
-	bev->header.misc |= mode;
-	bev->pid = pid;
-	return strbuf_add(sb, bev, bev->header.size);
+	copy.header.misc &= ~PERF_RECORD_MISC_CPUMODE_MASK;
+	copy.header.misc |= mode;
+	copy.pid = pid;
+	scnprintf(kernel, sizeof(kernel), "[guest.kernel.kallsyms.%u]", pid);
+	return write_build_id(sb, &copy, strcmp(bev->filename, "[kernel.kallsyms]") ?
+					 bev->filename : kernel);
 }
 
 static int add_guest_build_ids(struct strbuf *sb, const struct kvm_merge_guest *guest)
@@ -202,23 +250,19 @@ static int add_guest_build_ids(struct strbuf *sb, const struct kvm_merge_guest *
 
 static int add_known_build_id(struct strbuf *sb, const struct kvm_merge_build_id *known, u32 pid)
 {
-	static const char zeroes[NAME_ALIGN];
-	const size_t len = strlen(known->name) + 1, padded = PERF_ALIGN(len, sizeof(u64));
 	struct perf_record_header_build_id bev = {
 		.header.type	= PERF_RECORD_HEADER_BUILD_ID,
 		.header.misc	= PERF_RECORD_MISC_BUILD_ID_SIZE,
-		.header.size	= sizeof(bev) + padded,
 		.pid		= pid,
 		.size		= known->bid.size,
 	};
 
-	if (padded > PATH_MAX)
+	if (strlen(known->name) >= PATH_MAX)
 		return 0;
 	bev.header.misc |= known->is_kernel ? PERF_RECORD_MISC_GUEST_KERNEL :
 					      PERF_RECORD_MISC_GUEST_USER;
 	memcpy(bev.data, known->bid.data, known->bid.size);
-	return strbuf_add(sb, &bev, sizeof(bev)) ?: strbuf_add(sb, known->name, len) ?:
-	       strbuf_add(sb, zeroes, padded - len);
+	return write_build_id(sb, &bev, known->name);
 }
 
 static int add_known_build_ids(struct strbuf *sb, const struct kvm_merge_guest_opts *opts)
@@ -278,7 +322,7 @@ static int add_feature(struct strbuf *sb, struct kvm_merge *merge, int feat,
 	case HEADER_BUILD_ID:
 		return add_build_ids(sb, merge);
 	case HEADER_EVENT_DESC:
-		return add_event_desc(sb, attrs, nr);
+		return add_event_desc(sb, merge, attrs, nr);
 	case HEADER_SAMPLE_TIME:
 		return add_sample_time(sb, merge);
 	case HEADER_KVM_MACHINES:
@@ -348,7 +392,7 @@ static int write_attrs(struct kvm_merge *merge, struct perf_file_header *header,
 		struct perf_file_section section = { .offset = base + ids.len };
 		struct perf_event_attr final = final_attr(&attrs[i]);
 
-		err = add_ids(&ids, &attrs[i]);
+		err = add_ids(&ids, merge, &attrs[i]);
 		section.size = base + ids.len - section.offset;
 		if (!err)
 			err = strbuf_add(&entries, &final, sizeof(final)) ?:

@@ -29,7 +29,7 @@ static const struct kvm_merge_attr *find_attr(struct kvm_merge_host *host,
 static int pass_on(struct kvm_merge_host *host, const union perf_event *event)
 {
 	host->stats.records++;
-	return kvm_merge_output__event(&host->merge->output, event, NULL) ?: KVM_MERGE_DONE;
+	return kvm_merge_output__event(&host->merge->output, event) ?: KVM_MERGE_DONE;
 }
 
 /* Of what belongs into the header, only the units of events stay records. */
@@ -132,20 +132,33 @@ static void see(struct kvm_merge *merge, const struct kvm_merge_attr *attr,
 	}
 }
 
+static int write_record(struct kvm_merge_host *host, const struct kvm_merge_attr *attr,
+			const struct kvm_merge_id *id, const union perf_event *event)
+{
+	const u64 type = attr->attr.sample_type;
+	const struct kvm_merge_reformat format = {
+		.from	= type,
+		.to	= type | PERF_SAMPLE_IDENTIFIER,
+		.id	= id->id ?: host->ids.deflt->out[0].id,
+	};
+
+	if (format.from == format.to)
+		return kvm_merge_output__event(&host->merge->output, event);
+	return kvm_merge_output__reformatted(&host->merge->output, event, &format);
+}
+
 int kvm_merge_host__emit(struct kvm_merge_host *host, union perf_event *event)
 {
 	const struct kvm_merge_attr *attr;
 	struct kvm_merge_id *id;
-	u64 ident, *time;
+	u64 *time;
 	int err;
 
 	attr = find_attr(host, event, &id);
 	if (!attr)
 		return -EINVAL;		/* looked at before, so it cannot be */
 	see(host->merge, attr, event);
-	ident = id->id ?: host->ids.deflt->out[0].id;
-	err = kvm_merge_output__event(&host->merge->output, event,
-				      attr->layout.sample[KVM_MERGE_IDENT] < 0 ? &ident : NULL);
+	err = write_record(host, attr, id, event);
 	if (err == -E2BIG) {
 		host->stats.too_large++;
 		return 0;

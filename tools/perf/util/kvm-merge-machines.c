@@ -67,6 +67,30 @@ static int set_segments(struct kvm_machine *machine, const struct kvm_merge_cloc
 	return 0;
 }
 
+/* Without a name in the file, perf makes up one. */
+static void set_event_name(char *to, const struct kvm_merge_attr *attr)
+{
+	scnprintf(to, KVM_MACHINE_NAME_LEN, "%s", attr->name ?: "?");
+}
+
+static int set_events(struct kvm_machine *machine, const struct kvm_merge_file *file)
+{
+	machine->events = calloc(file->nr_attrs ?: 1, sizeof(*machine->events));
+	if (!machine->events)
+		return -ENOMEM;
+	for (u32 i = 0; i < file->nr_attrs; i++) {
+		const struct kvm_merge_attr *attr = &file->attrs[i];
+		struct kvm_machine_event *event = &machine->events[machine->nr_events];
+
+		if (!attr->under)
+			continue;
+		set_event_name(event->host, attr->under);
+		set_event_name(event->guest, attr);
+		machine->nr_events++;
+	}
+	return 0;
+}
+
 static int set_guest(struct kvm_machine *machine, const struct kvm_merge_guest *guest)
 {
 	const struct kvm_merge_guest_opts *opts = &guest->opts;
@@ -84,7 +108,8 @@ static int set_guest(struct kvm_machine *machine, const struct kvm_merge_guest *
 		val[KVM_MACHINE_FLAGS] |= KVM_MACHINE_FLAG_BROKEN;
 	if (guest->failed)
 		val[KVM_MACHINE_FLAGS] |= KVM_MACHINE_FLAG_LEFT_OUT;
-	return set_vcpus(machine, guest) ?: set_segments(machine, &guest->clock);
+	return set_vcpus(machine, guest) ?: set_segments(machine, &guest->clock) ?:
+	       set_events(machine, &guest->file);
 }
 
 /* The caller exits it, also at an error. */

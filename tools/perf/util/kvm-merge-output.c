@@ -16,6 +16,7 @@
 #include "debug.h"
 #include "event.h"
 #include "header.h"
+#include "kvm-merge-record.h"
 
 #define BUF_SIZE	(1024 * 1024)
 
@@ -54,14 +55,18 @@ static int flush(struct kvm_merge_output *output)
 	return err;
 }
 
+/* For what is larger than the buffer there is none. */
+static int make_room(struct kvm_merge_output *output, size_t size)
+{
+	return size > BUF_SIZE - output->used ? flush(output) : 0;
+}
+
 int kvm_merge_output__write(struct kvm_merge_output *output, const void *data, size_t size)
 {
-	if (size > BUF_SIZE - output->used) {
-		int err = flush(output);
+	int err = make_room(output, size);
 
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	if (size > BUF_SIZE)
 		return write_all(output, data, size);
 	memcpy(output->buf + output->used, data, size);
@@ -100,31 +105,26 @@ static int end_round(struct kvm_merge_output *output)
 	return kvm_merge_output__write(output, &round, sizeof(round));
 }
 
-/*
- * With an identifier the record gets it where PERF_SAMPLE_IDENTIFIER has it: first
- * in a sample, last in others. -E2BIG: there is no room for it.
- */
-int kvm_merge_output__event(struct kvm_merge_output *output, const union perf_event *event,
-			    const u64 *identifier)
+int kvm_merge_output__event(struct kvm_merge_output *output, const union perf_event *event)
 {
-	struct perf_event_header header = event->header;
-	size_t body = header.size - sizeof(header);
-	bool is_sample = header.type == PERF_RECORD_SAMPLE;
+	return kvm_merge_output__write(output, event, event->header.size) ?: end_round(output);
+}
+
+/* -E2BIG: a record cannot be as large as that. */
+int kvm_merge_output__reformatted(struct kvm_merge_output *output, const union perf_event *event,
+				  const struct kvm_merge_reformat *format)
+{
+	const size_t size = kvm_merge_reformat__size(format, event);
 	int err;
 
-	if (!identifier)
-		return kvm_merge_output__write(output, event, header.size) ?: end_round(output);
-	if (header.size > UINT16_MAX - sizeof(*identifier))
+	if (size > UINT16_MAX)
 		return -E2BIG;
-	header.size += sizeof(*identifier);
-	err = kvm_merge_output__write(output, &header, sizeof(header));
-	if (!err && is_sample)
-		err = kvm_merge_output__write(output, identifier, sizeof(*identifier));
-	if (!err)
-		err = kvm_merge_output__write(output, event->sample.array, body);
-	if (!err && !is_sample)
-		err = kvm_merge_output__write(output, identifier, sizeof(*identifier));
-	return err ?: end_round(output);
+	err = make_room(output, size);
+	if (err)
+		return err;
+	kvm_merge_reformat__copy(format, event, output->buf + output->used);
+	output->used += size;
+	return end_round(output);
 }
 
 /* Tells whose an id is; has to come before its first record. */

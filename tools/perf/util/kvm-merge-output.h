@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <linux/types.h>
 
+struct kvm_merge_reformat;
 struct perf_file_header;
 union perf_event;
 
@@ -21,8 +22,9 @@ struct kvm_merge_output {
 
 int kvm_merge_output__open(struct kvm_merge_output *output, const char *path);
 int kvm_merge_output__write(struct kvm_merge_output *output, const void *data, size_t size);
-int kvm_merge_output__event(struct kvm_merge_output *output, const union perf_event *event,
-			    const u64 *identifier);
+int kvm_merge_output__event(struct kvm_merge_output *output, const union perf_event *event);
+int kvm_merge_output__reformatted(struct kvm_merge_output *output, const union perf_event *event,
+				  const struct kvm_merge_reformat *format);
 int kvm_merge_output__id_index(struct kvm_merge_output *output, u64 id, s32 tid, u32 machine_pid,
 			       s32 vcpu);
 int kvm_merge_output__finish(struct kvm_merge_output *output,

@@ -387,3 +387,74 @@ u64 *kvm_merge_record__body_time(union perf_event *event)
 		return NULL;
 	}
 }
+
+/* The words of fixed size that a sample begins with, and a trailer is, in their order */
+static const u64 sample_words[] = {
+	PERF_SAMPLE_IDENTIFIER, PERF_SAMPLE_IP, PERF_SAMPLE_TID, PERF_SAMPLE_TIME,
+	PERF_SAMPLE_ADDR, PERF_SAMPLE_ID, PERF_SAMPLE_STREAM_ID, PERF_SAMPLE_CPU,
+	PERF_SAMPLE_PERIOD,
+};
+
+static const u64 trailer_words[] = {
+	PERF_SAMPLE_TID, PERF_SAMPLE_TIME, PERF_SAMPLE_ID, PERF_SAMPLE_STREAM_ID,
+	PERF_SAMPLE_CPU, PERF_SAMPLE_IDENTIFIER,
+};
+
+static size_t count_bytes(u64 sample_type, bool is_sample)
+{
+	const u64 *words = is_sample ? sample_words : trailer_words;
+	size_t nr = is_sample ? ARRAY_SIZE(sample_words) : ARRAY_SIZE(trailer_words), bytes = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		bytes += sample_type & words[i] ? sizeof(u64) : 0;
+	return bytes;
+}
+
+/* May be more than a record can have. */
+size_t kvm_merge_reformat__size(const struct kvm_merge_reformat *format,
+				const union perf_event *event)
+{
+	bool is_sample = event->header.type == PERF_RECORD_SAMPLE;
+
+	return event->header.size + count_bytes(format->to, is_sample) -
+	       count_bytes(format->from, is_sample);
+}
+
+static void copy_words(const struct kvm_merge_reformat *format, const u64 *words, size_t nr,
+		       const void *from, void *to)
+{
+	for (size_t i = 0; i < nr; i++) {
+		const u64 *word = words[i] == PERF_SAMPLE_PERIOD ? &format->period : &format->id;
+
+		if (format->from & words[i]) {
+			word = from;
+			from += sizeof(u64);
+		}
+		if (format->to & words[i]) {
+			memcpy(to, word, sizeof(u64));
+			to += sizeof(u64);
+		}
+	}
+}
+
+/* Of a record that fits its layout, to where there is room for as much as it will have. */
+void kvm_merge_reformat__copy(const struct kvm_merge_reformat *format,
+			      const union perf_event *event, void *to)
+{
+	const bool is_sample = event->header.type == PERF_RECORD_SAMPLE;
+	const size_t old = count_bytes(format->from, is_sample);
+	const size_t new = count_bytes(format->to, is_sample);
+	const size_t rest = event->header.size - sizeof(event->header) - old;
+	struct perf_event_header header = event->header;
+	const void *from = event->sample.array;
+
+	header.size += new - old;
+	memcpy(to, &header, sizeof(header));
+	to += sizeof(header);
+	memcpy(to + (is_sample ? new : 0), from + (is_sample ? old : 0), rest);
+	if (is_sample)
+		copy_words(format, sample_words, ARRAY_SIZE(sample_words), from, to);
+	else
+		copy_words(format, trailer_words, ARRAY_SIZE(trailer_words), from + rest,
+			   to + rest);
+}

@@ -19,6 +19,19 @@ int kvm_merge_record__walk_sideband(const struct kvm_merge_attr *attr, union per
 void *kvm_merge_record__raw(const struct kvm_merge_attr *attr, union perf_event *event, u32 *size);
 u64 *kvm_merge_record__body_time(union perf_event *event);
 
+/* A change of the words that are the same in all records of an event. */
+struct kvm_merge_reformat {
+	u64	from;		/* sample types */
+	u64	to;
+	u64	id;		/* for words that the record does not have */
+	u64	period;		/* likewise */
+};
+
+size_t kvm_merge_reformat__size(const struct kvm_merge_reformat *format,
+				const union perf_event *event);
+void kvm_merge_reformat__copy(const struct kvm_merge_reformat *format,
+			      const union perf_event *event, void *to);
+
 /* For each record several times: hence here. */
 
 static inline u64 *kvm_merge_record__end(union perf_event *event)

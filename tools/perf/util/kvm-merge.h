@@ -11,6 +11,7 @@
 #include "kvm-merge-clock.h"
 #include "kvm-merge-file.h"
 #include "kvm-merge-ids.h"
+#include "kvm-merge-join.h"
 #include "kvm-merge-output.h"
 #include "kvm-merge-stream.h"
 
@@ -46,6 +47,7 @@ struct kvm_merge_guest_opts {
 	bool				is_broken;
 	const struct kvm_merge_build_id	*build_ids;
 	size_t				nr_build_ids;
+	const struct kvm_merge_joins	*joins;	/* NULL: of the same event only */
 };
 
 /* What went into the output, and what did not. */

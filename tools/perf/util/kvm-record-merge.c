@@ -79,6 +79,7 @@ static int choose_guests(struct kvm_record *rec, struct guests *guests)
 		opts->name = guest->target.name;
 		opts->pid = guest->target.pid;
 		opts->may_fail = true;
+		opts->joins = rec->opts.joins;
 		opts->tids = guest->tids;
 		opts->nr_tids = guest->nr_tids;
 		opts->build_ids = guest->build_ids;
@@ -155,6 +156,14 @@ static bool is_dir(const char *path)
 	return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+static void tell_joins(const struct kvm_merge_joins *joins)
+{
+	if (joins->separate)
+		pr_err(" --separate-events");
+	for (size_t i = 0; i < joins->nr_pairs; i++)
+		pr_err(" --join-events=%s+%s", joins->pairs[i].host, joins->pairs[i].guest);
+}
+
 /* Where the parts are, and how they can be merged by hand. */
 static void tell_parts(const struct kvm_record *rec, const struct guests *guests)
 {
@@ -172,6 +181,7 @@ static void tell_parts(const struct kvm_record *rec, const struct guests *guests
 		if (!write_clock(opts))
 			pr_err(",readings=%s.clock", opts->path);
 	}
+	tell_joins(rec->opts.joins);
 	/* If it is a directory already, for symbols, the file in it is replaced. */
 	pr_err(" -o %s%s\n", rec->opts.output, is_dir(rec->opts.output) ? "/data" : "");
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/types.h>
+#include "kvm-merge-join.h"
 #include "kvm-record-args.h"
 #include "kvm-record-child.h"
 #include "kvm-record-guest.h"
@@ -20,6 +21,7 @@ struct kvm_record_opts {
 	bool				 verify;
 	u64				 max_bytes;	/* of each guest */
 	struct kvm_record_symbols_opts	 symbols;
+	const struct kvm_merge_joins	*joins;
 	const int			*signals;	/* how many came that end it */
 };
 
