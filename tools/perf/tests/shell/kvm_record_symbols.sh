@@ -160,9 +160,9 @@ record() {
   local socket=$1 status=0
   shift
   cp -p "${out}/hot" "${out}/program"
-  timeout 120 perf kvm record -o "${out}/data" -e cpu-clock -F 500 -g --no-buildid-cache \
-    --guest="unix:${out}/${socket},pid=${agent},name=g" --guest-exec "$@" -- "${out}/program" \
-    > "${out}/stderr" 2>&1 < /dev/null || status=$?
+  timeout 120 perf kvm record -o "${out}/data" -e cpu-clock -F 500 -g --separate-events \
+    --no-buildid-cache --guest="unix:${out}/${socket},pid=${agent},name=g" --guest-exec "$@" \
+    -- "${out}/program" > "${out}/stderr" 2>&1 < /dev/null || status=$?
   rm -f "${out}/program"
   [ ${status} -eq 0 ] && return
   echo "the recording ended with ${status}:"

@@ -74,7 +74,7 @@ count() {
 
 # merge STATUS GUEST-OPTIONS...: of the host and guests
 merge() {
-  local status=$1 guests=()
+  local status=$1 guests=() guest
   shift
   for guest in "$@"
   do
