@@ -118,12 +118,6 @@ static bool parse_time_conv(const union perf_event *event, struct perf_tsc_conve
 	return tc->cap_user_time_zero && !tc->cap_user_time_short;
 }
 
-static int look_at_nothing(struct kvm_merge_stream *stream __maybe_unused,
-			   union perf_event *event __maybe_unused, u64 *time __maybe_unused)
-{
-	return KVM_MERGE_DONE;
-}
-
 /* perf record writes it before the first sample, or with --tail-synthesize at the end. */
 static int find_time_conv(const struct kvm_merge_file *file, struct perf_tsc_conversion *conv)
 {
@@ -132,7 +126,6 @@ static int find_time_conv(const struct kvm_merge_file *file, struct perf_tsc_con
 	int err;
 
 	err = kvm_merge_stream__init(&stream, file);
-	stream.look = look_at_nothing;
 	while (!err) {
 		err = kvm_merge_stream__next(&stream, &event);
 		if (err || !event || event->header.type == PERF_RECORD_TIME_CONV)

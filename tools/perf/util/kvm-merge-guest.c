@@ -89,11 +89,11 @@ static const struct kvm_merge_attr *find_attr(struct kvm_merge_guest *guest,
 	return kvm_merge_layout__fits(&attr->layout, event) ? attr : NULL;
 }
 
-static int guest__look(struct kvm_merge_stream *stream, union perf_event *event, u64 *time)
+static int guest__look(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
 {
 	struct kvm_merge_guest *guest = stream->data;
+	union perf_event *event = entry->event;
 	const struct kvm_merge_attr *attr;
-	struct kvm_merge_id *id;
 	u64 *field;
 
 	if (event->header.type >= PERF_RECORD_USER_TYPE_START)
@@ -108,13 +108,14 @@ static int guest__look(struct kvm_merge_stream *stream, union perf_event *event,
 		guest->stats.unreadable++;
 		return KVM_MERGE_DONE;
 	}
-	attr = find_attr(guest, event, &id);
+	attr = find_attr(guest, event, &entry->id);
 	if (!attr)
 		return skip_damaged(guest);
 	field = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
 	/* What perf synthesized has no time, and is true from the start. */
+	entry->time = 0;
 	if (!*field)
-		return kvm_merge_guest__emit(guest, event) ?: KVM_MERGE_DONE;
+		return kvm_merge_guest__emit(guest, entry) ?: KVM_MERGE_DONE;
 	switch (kvm_merge_clock__to_host(&guest->clock, field)) {
 	case 0:
 		break;
@@ -126,7 +127,7 @@ static int guest__look(struct kvm_merge_stream *stream, union perf_event *event,
 	}
 	if (kvm_merge_clock__is_step_back(&guest->clock, *field))
 		guest->stats.stepped_back++;
-	*time = *field;
+	entry->time = *field;
 	return KVM_MERGE_QUEUE;
 }
 
@@ -244,9 +245,8 @@ static int convert_body_time(struct kvm_merge_guest *guest, union perf_event *ev
 }
 
 static int write_record(struct kvm_merge_guest *guest, const struct kvm_merge_attr *attr,
-			union perf_event *event, u64 id)
+			const struct kvm_merge_entry *entry, u64 id)
 {
-	const u64 *time = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
 	const struct kvm_merge_attr *under = attr->under ?: attr;
 	const struct kvm_merge_reformat format = {
 		.from	= attr->attr.sample_type,
@@ -255,6 +255,7 @@ static int write_record(struct kvm_merge_guest *guest, const struct kvm_merge_at
 		.period	= attr->attr.sample_period,
 	};
 	struct kvm_merge_output *output = &guest->merge->output;
+	union perf_event *event = entry->event;
 	int err;
 
 	set_field(attr, event, KVM_MERGE_IDENT, id);
@@ -267,21 +268,25 @@ static int write_record(struct kvm_merge_guest *guest, const struct kvm_merge_at
 		return 0;
 	}
 	if (!err)
-		kvm_merge__count(guest->merge, &guest->stats, event, *time);
+		kvm_merge__count(guest->merge, &guest->stats, event, entry->time);
 	return err;
 }
 
-/* The record's time is the host's already. A record that is not written is counted. */
-int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event)
+/*
+ * Of what was looked at before: its time is the host's already. A record that is not
+ * written is counted.
+ */
+int kvm_merge_guest__emit(struct kvm_merge_guest *guest, const struct kvm_merge_entry *entry)
 {
-	struct map_context ctx = { .guest = guest };
-	const struct kvm_merge_attr *attr;
-	struct kvm_merge_id *entry;
-	u64 id;
+	const struct kvm_merge_attr *attr = &guest->file.attrs[entry->id->attr];
+	union perf_event *event = entry->event;
+	u64 id = entry->id->id;
+	struct map_context ctx = {
+		.guest	= guest,
+		.vcpu	= find_vcpu(guest, attr, event),
+	};
 	int err;
 
-	attr = find_attr(guest, event, &entry);
-	ctx.vcpu = attr ? find_vcpu(guest, attr, event) : -2;
 	if (ctx.vcpu < -1) {
 		guest->stats.damaged++;
 		return 0;
@@ -290,7 +295,6 @@ int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event
 		guest->stats.nested++;
 		return 0;
 	}
-	id = entry->id;
 	if (walk(attr, event, &ctx) || convert_body_time(guest, event) || map_id(&ctx, &id) ||
 	    is_false_mmap(event)) {
 		if (!ctx.err)
@@ -303,7 +307,7 @@ int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event
 		return 0;
 	}
 	set_cpu(guest, attr, event, ctx.vcpu);
-	return write_record(guest, attr, event, id);
+	return write_record(guest, attr, entry, id);
 }
 
 /* QEMU with debug-threads=on, as libvirt starts it, names the threads of vCPUs. */

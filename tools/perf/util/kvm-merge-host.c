@@ -66,12 +66,11 @@ static int look_at_user_record(struct kvm_merge_host *host, const union perf_eve
 	}
 }
 
-static int host__look(struct kvm_merge_stream *stream, union perf_event *event, u64 *time)
+static int host__look(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
 {
 	struct kvm_merge_host *host = stream->data;
+	union perf_event *event = entry->event;
 	const struct kvm_merge_attr *attr;
-	struct kvm_merge_id *id;
-	const u64 *field;
 
 	if (event->header.type >= PERF_RECORD_USER_TYPE_START)
 		return look_at_user_record(host, event);
@@ -79,15 +78,14 @@ static int host__look(struct kvm_merge_stream *stream, union perf_event *event, 
 		host->stats.unknown++;
 		return KVM_MERGE_DONE;
 	}
-	attr = find_attr(host, event, &id);
+	attr = find_attr(host, event, &entry->id);
 	if (!attr) {
 		host->stats.damaged++;
 		return KVM_MERGE_DONE;
 	}
-	field = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
-	if (!*field)
-		return kvm_merge_host__emit(host, event) ?: KVM_MERGE_DONE;
-	*time = *field;
+	entry->time = *kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
+	if (!entry->time)
+		return kvm_merge_host__emit(host, entry) ?: KVM_MERGE_DONE;
 	return KVM_MERGE_QUEUE;
 }
 
@@ -147,25 +145,20 @@ static int write_record(struct kvm_merge_host *host, const struct kvm_merge_attr
 	return kvm_merge_output__reformatted(&host->merge->output, event, &format);
 }
 
-int kvm_merge_host__emit(struct kvm_merge_host *host, union perf_event *event)
+/* Of what was looked at before */
+int kvm_merge_host__emit(struct kvm_merge_host *host, const struct kvm_merge_entry *entry)
 {
-	const struct kvm_merge_attr *attr;
-	struct kvm_merge_id *id;
-	u64 *time;
+	const struct kvm_merge_attr *attr = &host->file.attrs[entry->id->attr];
 	int err;
 
-	attr = find_attr(host, event, &id);
-	if (!attr)
-		return -EINVAL;		/* looked at before, so it cannot be */
-	see(host->merge, attr, event);
-	err = write_record(host, attr, id, event);
+	see(host->merge, attr, entry->event);
+	err = write_record(host, attr, entry->id, entry->event);
 	if (err == -E2BIG) {
 		host->stats.too_large++;
 		return 0;
 	}
-	time = kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);
 	if (!err)
-		kvm_merge__count(host->merge, &host->stats, event, *time);
+		kvm_merge__count(host->merge, &host->stats, entry->event, entry->time);
 	return err;
 }
 

@@ -8,12 +8,14 @@
 #include <linux/types.h>
 
 struct kvm_merge_block;
+struct kvm_merge_id;
 union perf_event;
 
 struct kvm_merge_entry {
 	u64			time;
 	u64			seq;	/* of records of one time, the lower one is first */
 	union perf_event	*event;
+	struct kvm_merge_id	*id;	/* of its event */
 	struct kvm_merge_block	*block;
 };
 

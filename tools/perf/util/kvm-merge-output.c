@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/stat.h>
 #include <linux/kernel.h>
 #include <linux/zalloc.h>
 #include "debug.h"
@@ -74,6 +75,18 @@ int kvm_merge_output__write(struct kvm_merge_output *output, const void *data, s
 	return 0;
 }
 
+/*
+ * To overwrite a file takes longer than to write a new one: some file systems wait for
+ * the disk at its close. What is no plain file of one name is overwritten all the same.
+ */
+static void remove_old(const char *path)
+{
+	struct stat st;
+
+	if (!lstat(path, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1)
+		unlink(path);
+}
+
 /* Leaves room for the header. */
 int kvm_merge_output__open(struct kvm_merge_output *output, const char *path)
 {
@@ -81,6 +94,7 @@ int kvm_merge_output__open(struct kvm_merge_output *output, const char *path)
 
 	memset(output, 0, sizeof(*output));
 	output->path = path;
+	remove_old(path);
 	output->fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
 	if (output->fd < 0)
 		return report(output);

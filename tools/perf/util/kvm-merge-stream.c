@@ -341,21 +341,18 @@ int kvm_merge_stream__next(struct kvm_merge_stream *stream, union perf_event **e
 	}
 }
 
-static int queue(struct kvm_merge_stream *stream, union perf_event *event, u64 time)
+static int queue(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
 {
-	struct kvm_merge_entry entry = {
-		.time	= time,
-		.seq	= stream->seq++,
-		.event	= event,
-		.block	= stream->current,
-	};
-	int err = kvm_merge_order__push(&stream->order, &entry);
+	int err;
 
+	entry->seq = stream->seq++;
+	entry->block = stream->current;
+	err = kvm_merge_order__push(&stream->order, entry);
 	if (err)
 		return err;
 	stream->current->refs++;
-	stream->max_time = max(stream->max_time, time);
-	if (time < max(stream->flush, stream->popped))
+	stream->max_time = max(stream->max_time, entry->time);
+	if (entry->time < max(stream->flush, stream->popped))
 		stream->late++;
 	return 0;
 }
@@ -379,19 +376,18 @@ static bool is_certain(const struct kvm_merge_stream *stream)
 
 static int take_record(struct kvm_merge_stream *stream)
 {
-	union perf_event *event;
-	u64 time;
-	int err = kvm_merge_stream__next(stream, &event);
+	struct kvm_merge_entry entry;
+	int err = kvm_merge_stream__next(stream, &entry.event);
 
 	if (err)
 		return err;
-	if (!event) {
+	if (!entry.event) {
 		stream->eof = true;
 		return 0;
 	}
-	err = stream->look(stream, event, &time);
+	err = stream->look(stream, &entry);
 	if (err == KVM_MERGE_QUEUE)
-		return queue(stream, event, time);
+		return queue(stream, &entry);
 	if (err == KVM_MERGE_ROUND)
 		end_round(stream);
 	return min(err, 0);

@@ -43,9 +43,9 @@ struct kvm_merge_pool {
 
 struct kvm_merge_stream {
 	const struct kvm_merge_file *file;
-	/* Looks at a record before it is sorted: a verdict, or an error */
-	int			(*look)(struct kvm_merge_stream *stream, union perf_event *event,
-					u64 *time);
+	/* Looks at a record before it is sorted, and sets its time and id: a verdict, or an error */
+	int			(*look)(struct kvm_merge_stream *stream,
+					struct kvm_merge_entry *entry);
 	void			*data;		/* the owner's */
 	struct kvm_merge_window	raw;		/* of the file */
 	struct kvm_merge_window	plain;		/* of what was compressed there */

@@ -61,8 +61,8 @@ static int emit(struct kvm_merge *merge, size_t nr)
 
 	if (err)
 		return err;
-	err = nr ? kvm_merge_guest__emit(&merge->guests[nr - 1], entry.event) :
-		   kvm_merge_host__emit(&merge->host, entry.event);
+	err = nr ? kvm_merge_guest__emit(&merge->guests[nr - 1], &entry) :
+		   kvm_merge_host__emit(&merge->host, &entry);
 	kvm_merge_stream__put(&entry);
 	return err ?: kvm_merge_stream__fill(stream);
 }

@@ -124,13 +124,13 @@ void kvm_merge_guest_opts__add_loss(struct kvm_merge_guest_opts *opts, enum kvm_
 /* Hosts */
 int kvm_merge_host__init(struct kvm_merge_host *host, struct kvm_merge *merge, const char *path);
 void kvm_merge_host__exit(struct kvm_merge_host *host);
-int kvm_merge_host__emit(struct kvm_merge_host *host, union perf_event *event);
+int kvm_merge_host__emit(struct kvm_merge_host *host, const struct kvm_merge_entry *entry);
 
 /* Guests */
 int kvm_merge_guest__init(struct kvm_merge_guest *guest, struct kvm_merge *merge,
 			  const struct kvm_merge_guest_opts *opts);
 void kvm_merge_guest__exit(struct kvm_merge_guest *guest);
-int kvm_merge_guest__emit(struct kvm_merge_guest *guest, union perf_event *event);
+int kvm_merge_guest__emit(struct kvm_merge_guest *guest, const struct kvm_merge_entry *entry);
 void kvm_merge_guest__see_comm(struct kvm_merge_guest *guest, const union perf_event *event);
 void kvm_merge_guest__see_switch(struct kvm_merge_guest *guest, s32 tid, s32 cpu, bool out);
 
