@@ -7,40 +7,9 @@ set -u
 lib=$(dirname "$0")/lib
 out=$(mktemp -d /tmp/__perf_test.kvm_agent.XXXXX)
 err=0
+# shellcheck source=lib/kvm.sh
+. "${lib}/kvm.sh"
 agent=0
-
-cleanup() {
-  [ "${agent}" -eq 0 ] || kill "${agent}" 2> /dev/null
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# run STATUS COMMAND...: the command must end with this status
-run() {
-  local expected=$1 status=0
-  shift
-  timeout 20 "$@" > "${out}/stdout" 2> "${out}/stderr" || status=$?
-  [ ${status} -eq "${expected}" ] && return
-  echo "'$*' ended with ${status}, expected ${expected}:"
-  cat "${out}/stdout" "${out}/stderr"
-  return 1
-}
-
-says() {
-  grep -q -- "$1" "${out}/stderr"
-}
 
 test_usage() {
   local name="Usage" listen

@@ -4,7 +4,7 @@
 
 set -u
 
-out=$(mktemp -d /tmp/__perf_test.kvm_merge.XXXXX)
+out=$(mktemp -d /tmp/__perf_test.kvm_merge_clock.XXXXX)
 err=0
 # shellcheck source=lib/kvm_merge.sh
 . "$(dirname "$0")/lib/kvm_merge.sh"

@@ -7,7 +7,7 @@ shelldir=$(dirname "$0")
 # shellcheck source=lib/setup_python.sh
 . "${shelldir}/lib/setup_python.sh"
 set -u
-out=$(mktemp -d /tmp/__perf_test.kvm_merge.XXXXX)
+out=$(mktemp -d /tmp/__perf_test.kvm_merge_verify.XXXXX)
 err=0
 # shellcheck source=lib/kvm_merge.sh
 . "${shelldir}/lib/kvm_merge.sh"

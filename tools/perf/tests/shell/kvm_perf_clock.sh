@@ -7,46 +7,8 @@ set -u
 sysctl=/proc/sys/kernel/perf_pv_clock
 out=$(mktemp -d /tmp/__perf_test.kvm_perf_clock.XXXXX)
 err=0
-
-cleanup() {
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# run STATUS COMMAND...: the command must end with this status
-run() {
-  local expected=$1 status=0
-  shift
-  "$@" > "${out}/stdout" 2> "${out}/stderr" || status=$?
-  [ ${status} -eq "${expected}" ] && return
-  echo "'$*' ended with ${status}, expected ${expected}:"
-  cat "${out}/stdout" "${out}/stderr"
-  return 1
-}
-
-# has PATTERN...: each must be in what the last command printed
-has() {
-  local pattern
-  for pattern in "$@"
-  do
-    grep -Eq -- "${pattern}" "${out}/stdout" && continue
-    echo "No '${pattern}' in:"
-    cat "${out}/stdout"
-    return 1
-  done
-}
+# shellcheck source=lib/kvm.sh
+. "$(dirname "$0")/lib/kvm.sh"
 
 # has_json CONDITION: of the object d that the last command printed
 has_json() {
@@ -97,7 +59,7 @@ test_guest_files() {
 
   set_sysctls "msr: because \"I\" say so" "0x00000000deadbeef 7 -42"
   run 0 on_files kvm pvpmu clock || fail "${name}" "status"
-  has "guest: msr$" "reason +because \"I\" say so$" "host epoch +0x00000000deadbeef$" \
+  says "guest: msr$" "reason +because \"I\" say so$" "host epoch +0x00000000deadbeef$" \
     "generation +7$" "offset +-42 ns" "one read +-, 1 exit$" || fail "${name}" "text"
   run 0 on_files kvm pvpmu clock -j || fail "${name}" "status of -j"
   has_json 'd == {"guest": {"source": "msr", "reason": "because \"I\" say so",
@@ -107,7 +69,7 @@ test_guest_files() {
   # Nothing may be made up of what cannot be understood.
   set_sysctls "page: valid" "0xdeadbeef seven -42"
   run 0 on_files kvm pvpmu clock || fail "${name}" "status of a broken relation"
-  has "generation +unknown$" ", 0 exits$" || fail "${name}" "broken relation"
+  says "generation +unknown$" ", 0 exits$" || fail "${name}" "broken relation"
   set_sysctls "broken" ""
   run 1 on_files kvm pvpmu clock || fail "${name}" "status of a broken source"
 }
@@ -139,11 +101,11 @@ test_host_files() {
 
   make_host 1
   run 0 "${tool[@]}" || fail "${name}" "status"
-  has "\(pid 1\): 4 vCPUs, host epoch 0x00000000deadbeef$" \
+  says "\(pid 1\): 4 vCPUs, host epoch 0x00000000deadbeef$" \
     "^ +0 +1 +page +yes +3 +-5 +-123456$" "^ +1 +1 +not offered$" \
     "^ +2 +1 +unknown +unknown +unknown" "^ +3 +1 +unknown$" || fail "${name}" "text"
   run 0 "${tool[@]}" -v -p 1 || fail "${name}" "status of -v"
-  has "register 0x0000000000001003, host's clock 100 ns, guest's clock 105 ns" ||
+  says "register 0x0000000000001003, host's clock 100 ns, guest's clock 105 ns" ||
     fail "${name}" "text of -v"
   run 0 "${tool[@]}" -j || fail "${name}" "status of -j"
   has_json 'd["host"]["vms"][0]["host_epoch"] == "0x00000000deadbeef"' ||
@@ -174,7 +136,7 @@ test_vm_ends() {
   exec 4<> "${fifo}" # lets the writer go on if nobody read
   wait
   exec 4>&-
-  has "1 vCPU, host epoch" "^ +0 +1 +page +yes" "ended while it was read" ||
+  says "1 vCPU, host epoch" "^ +0 +1 +page +yes" "ended while it was read" ||
     fail "${name}" "text"
   rm -r "${out}/debug" "${out}/sys"
 }
@@ -244,7 +206,7 @@ test_guest() {
 
   read -r epoch generation offset < "${sysctl}_host"
   run 0 perf kvm pvpmu clock || fail "${name}" "status of clock"
-  has "guest: ${source}$" "host epoch +${epoch}$" "generation +${generation}$" \
+  says "guest: ${source}$" "host epoch +${epoch}$" "generation +${generation}$" \
     "offset +${offset} ns" || fail "${name}" "text of clock"
   run 0 perf kvm pvpmu clock -j || fail "${name}" "status of clock -j"
   has_json "d['guest']['host_epoch'] == '${epoch}' and d['guest']['offset'] == ${offset}" ||

@@ -7,34 +7,8 @@ set -u
 devices=/sys/bus/event_source/devices
 out=$(mktemp -d /tmp/__perf_test.kvm_pvpmu.XXXXX)
 err=0
-
-cleanup() {
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# run STATUS COMMAND...: the command must end with this status
-run() {
-  local expected=$1 status=0
-  shift
-  "$@" > "${out}/stdout" 2> "${out}/stderr" || status=$?
-  [ ${status} -eq "${expected}" ] && return
-  echo "'$*' ended with ${status}, expected ${expected}:"
-  cat "${out}/stdout" "${out}/stderr"
-  return 1
-}
+# shellcheck source=lib/kvm.sh
+. "$(dirname "$0")/lib/kvm.sh"
 
 is_json() {
   python3 -c 'import json, sys

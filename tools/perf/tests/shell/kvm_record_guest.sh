@@ -9,59 +9,8 @@ set -u
 out=$(mktemp -d /tmp/__perf_test.kvm_record_guest.XXXXX)
 err=0
 pids=()
-
-cleanup() {
-  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# run STATUS COMMAND...: the command must end with this status
-run() {
-  local expected=$1 status=0
-  shift
-  timeout 60 "$@" > "${out}/stdout" 2> "${out}/stderr" < /dev/null || status=$?
-  [ ${status} -eq "${expected}" ] && return
-  echo "'$*' ended with ${status}, expected ${expected}:"
-  cat "${out}/stdout" "${out}/stderr"
-  return 1
-}
-
-# says PATTERN...: each must be in what the last command printed
-says() {
-  local pattern
-  for pattern in "$@"
-  do
-    grep -Eq -- "${pattern}" "${out}/stdout" "${out}/stderr" && continue
-    echo "No '${pattern}' in:"
-    cat "${out}/stdout" "${out}/stderr"
-    return 1
-  done
-}
-
-# until_true COMMAND...: for 10 seconds
-until_true() {
-  local i
-
-  for ((i = 0; i < 100; i++))
-  do
-    "$@" && return
-    sleep 0.1
-  done
-  return 1
-}
+# shellcheck source=lib/kvm.sh
+. "$(dirname "$0")/lib/kvm.sh"
 
 # start_agent NAME POLICY: sets agent; it listens on NAME.sock
 start_agent() {

@@ -9,49 +9,9 @@ set -u
 
 out=$(mktemp -d /tmp/__perf_test.kvm_record_symbols.XXXXX)
 err=0
-pids=()
+# shellcheck source=lib/kvm.sh
+. "$(dirname "$0")/lib/kvm.sh"
 id=""
-
-cleanup() {
-  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# says PATTERN...: each must be in what the last recording printed
-says() {
-  local pattern
-  for pattern in "$@"
-  do
-    grep -Eq -- "${pattern}" "${out}/stderr" && continue
-    echo "No '${pattern}' in:"
-    cat "${out}/stderr"
-    return 1
-  done
-}
-
-until_true() {
-  local i
-
-  for ((i = 0; i < 100; i++))
-  do
-    "$@" && return
-    sleep 0.1
-  done
-  return 1
-}
 
 # A program that exists nowhere else, by its build-id.
 make_program() {
@@ -97,7 +57,6 @@ start_agent() {
   perf kvm agent --listen "unix:${out}/agent.sock" --policy "${out}/policy" \
     2> "${out}/agent.log" &
   agent=$!
-  pids+=("${agent}")
   until_true grep -qs listening "${out}/agent.log"
 }
 
@@ -140,7 +99,6 @@ try:
 except EOFError:
     pass
 LIAR
-  pids+=($!)
   until_true [ -S "${out}/liar.sock" ]
 }
 

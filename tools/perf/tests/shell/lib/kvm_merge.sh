@@ -3,49 +3,9 @@
 #
 # shellcheck shell=bash
 
-# The test has a directory of its own, and the status that it will end with.
 out=${out:?}
-err=${err:?}
-
-cleanup() {
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  err=1
-}
-
-# run STATUS COMMAND...: the command must end with this status
-run() {
-  local expected=$1 status=0
-  shift
-  "$@" > "${out}/stdout" 2> "${out}/stderr" || status=$?
-  [ ${status} -eq "${expected}" ] && return
-  echo "'$*' ended with ${status}, expected ${expected}:"
-  cat "${out}/stdout" "${out}/stderr"
-  return 1
-}
-
-# says PATTERN...: each must be in what the last command printed
-says() {
-  local pattern
-  for pattern in "$@"
-  do
-    grep -Eq -- "${pattern}" "${out}/stdout" "${out}/stderr" && continue
-    echo "No '${pattern}' in:"
-    cat "${out}/stdout" "${out}/stderr"
-    return 1
-  done
-}
+# shellcheck source=lib/kvm.sh
+. "$(dirname "$0")/lib/kvm.sh"
 
 # record FILE OPTION...: what is recorded is the same work each time
 record() {
