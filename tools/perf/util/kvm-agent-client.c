@@ -25,6 +25,8 @@
 #define KEEP_ALIVE	(5 * NSEC_PER_SEC)
 /* A busy agent answers a probe behind DATA, but then DATA comes. */
 #define SILENCE_TIMEOUT	(30 * NSEC_PER_SEC)
+/* Of an agent that reads, or ends, no longer. */
+#define BYE_TIMEOUT	NSEC_PER_SEC
 #define MAX_CPUS	65536
 
 int kvm_agent_client__fail(struct kvm_agent_client *client, u32 code, const char *what)
@@ -70,10 +72,50 @@ struct kvm_agent_client *kvm_agent_client__new(int fd, const struct kvm_agent_cl
 	return client;
 }
 
+static u64 count_lost(const struct kvm_agent_stream *stream)
+{
+	return max(stream->lost, stream->lost_samples);
+}
+
+/*
+ * Tells the agent that the session is over, if it can still be told. What is known here
+ * of the session stays as it is; but nothing more can be asked for.
+ */
+void kvm_agent_client__bye(struct kvm_agent_client *client)
+{
+	const struct kvm_frame_bye bye = {
+		.samples = htole64(client->past_samples + client->stream.samples),
+		.lost	 = htole64(client->past_lost + count_lost(&client->stream)),
+	};
+
+	if (client->said_bye || !client->version)
+		return;
+	client->said_bye = true;
+	if (!kvm_channel__put(client->channel, KVM_FRAME_BYE, 0, &bye, sizeof(bye), NULL, 0))
+		kvm_channel__flush_until(client->channel, kvm_channel__now() + BYE_TIMEOUT);
+}
+
+/* Or closing would reset the connection, with BYE in it, as long as something is unread. */
+static void drain(struct kvm_agent_client *client)
+{
+	const u64 deadline = kvm_channel__now() + BYE_TIMEOUT;
+	int err = 0;
+
+	while ((!err || err == -EAGAIN || err == -EINTR) && kvm_channel__now() < deadline) {
+		err = kvm_channel__wait(client->channel->fd, POLLIN, deadline);
+		client->channel->in_pos = client->channel->in_len;
+		if (!err)
+			err = kvm_channel__fill(client->channel);
+	}
+}
+
 void kvm_agent_client__delete(struct kvm_agent_client *client)
 {
 	if (!client)
 		return;
+	kvm_agent_client__bye(client);
+	if (client->said_bye && client->state != KVM_AGENT_CLIENT_READY)
+		drain(client);
 	kvm_agent_clocks__exit(&client->clocks);
 	kvm_channel__delete(client->channel);
 	free(client);
@@ -502,6 +544,8 @@ int kvm_agent_client__start(struct kvm_agent_client *client, const char * const 
 		return err;
 	client->start_id = id;
 	client->max_bytes = max_bytes;
+	client->past_samples += client->stream.samples;
+	client->past_lost += count_lost(&client->stream);
 	kvm_agent_stream__init(&client->stream);
 	memset(&client->summary, 0, sizeof(client->summary));
 	client->state = KVM_AGENT_CLIENT_RECORDING;

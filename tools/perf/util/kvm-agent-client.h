@@ -89,6 +89,9 @@ struct kvm_agent_client {
 	u64					 max_bytes;
 	struct kvm_agent_stream			 stream;
 	struct kvm_agent_summary		 summary;
+	u64					 past_samples;	/* of recordings before */
+	u64					 past_lost;
+	bool					 said_bye;
 
 	struct kvm_agent_transfer		 transfer;
 	u64					 file_timeout;	/* s */
@@ -99,6 +102,7 @@ struct kvm_agent_client *kvm_agent_client__new(int fd, const struct kvm_agent_cl
 struct kvm_agent_client *kvm_agent_client__connect(const char *address,
 						   const struct kvm_agent_client_ops *ops,
 						   void *priv, struct kvm_agent_error *error);
+void kvm_agent_client__bye(struct kvm_agent_client *client);
 void kvm_agent_client__delete(struct kvm_agent_client *client);
 
 int kvm_agent_client__hello(struct kvm_agent_client *client, u16 min, u16 max);

@@ -81,6 +81,12 @@ struct kvm_frame_summary {
 
 #define KVM_SUMMARY_KILLED	2
 
+/* By the host, in all recordings of the session. Older hosts send an empty one. */
+struct kvm_frame_bye {
+	__le64	samples;
+	__le64	lost;
+};
+
 struct kvm_frame_get_file {
 	__le32	kind;
 	__le32	pid;

@@ -285,10 +285,20 @@ static void handle_get_file(struct kvm_agent_session *session, const struct kvm_
 		begin_output(session, frame->id, SESSION_SENDING);
 }
 
-static void handle_bye(struct kvm_agent_session *session,
-		       const struct kvm_frame *frame __maybe_unused)
+/* What the host counted is only logged: the agent itself does not see records. */
+static void handle_bye(struct kvm_agent_session *session, const struct kvm_frame *frame)
 {
-	kvm_agent_error__set(&session->end, 0, false, "the host said BYE");
+	const char *amid = session->state == SESSION_READY ? "" :
+			   session->state == SESSION_SENDING ? " amid a file" : " amid a recording";
+	struct kvm_frame_bye bye;
+
+	kvm_frame__get_fixed(frame, &bye, sizeof(bye));
+	if (frame->fixed_len < sizeof(bye))
+		kvm_agent_error__set(&session->end, 0, false, "ended by the host%s", amid);
+	else
+		kvm_agent_error__set(&session->end, 0, false,
+				     "ended by the host%s, which counted %" PRIu64 " samples and %" PRIu64 " lost",
+				     amid, le64toh(bye.samples), le64toh(bye.lost));
 	end_session(session);
 }
 
@@ -556,10 +566,12 @@ static void wait_for_work(struct kvm_agent_session *session)
 	const bool gathering = output && is_gathering(session);
 	const bool throttled = output && !allowance(session);
 	const bool exiting = has_output(session) && session->child.out < 0;
+	/* Nothing is handled then, and a BYE must be, before the end behind it is seen. */
+	const bool deaf = is_sent(session) && !pending;
 	const int ms = gathering ? GATHER_MS : throttled || exiting ? THROTTLE_MS : POLL_MS;
 	struct pollfd fds[] = {
-		{ channel->fd, (kvm_channel__has_room(channel) ? POLLIN : 0) |
-			       (pending ? POLLOUT : 0), 0 },
+		{ deaf ? -1 : channel->fd, (kvm_channel__has_room(channel) ? POLLIN : 0) |
+				       (pending ? POLLOUT : 0), 0 },
 		{ output && !throttled && !gathering ? session->child.out : -1, POLLIN, 0 },
 		{ has_output(session) ? session->child.err : -1, POLLIN, 0 },
 	};
@@ -586,6 +598,9 @@ static void run(struct kvm_agent_session *session, const int *done)
 			handle_frames(session);
 		flush_rings(session);
 		advance_output(session);
+		/* A request behind a file's last byte has waited for that. */
+		if (session->state == SESSION_READY)
+			handle_frames(session);
 		flush(session);
 		if (session->state != SESSION_ENDED)
 			check_deadlines(session);

@@ -36,6 +36,9 @@ int kvm_record_guest__fail(struct kvm_record_guest *guest, const char *fmt, ...)
 	va_start(ap, fmt);
 	vscnprintf(guest->failure, sizeof(guest->failure), fmt, ap);
 	va_end(ap);
+	/* An agent that works on would do so for nothing. */
+	if (guest->client && guest->client->state != KVM_AGENT_CLIENT_READY)
+		kvm_agent_client__bye(guest->client);
 	return -EIO;
 }
 
@@ -291,8 +294,16 @@ void kvm_record_guest__finish(struct kvm_record_guest *guest)
 		kvm_record_clock__take_caps(&guest->clock.after, &caps);
 }
 
+/* Nothing is asked for any more: the agent need not wait until all is merged. */
+void kvm_record_guest__leave(struct kvm_record_guest *guest)
+{
+	if (guest->client)
+		kvm_agent_client__bye(guest->client);
+}
+
 void kvm_record_guest__exit(struct kvm_record_guest *guest)
 {
+	kvm_record_guest__leave(guest);
 	kvm_agent_client__delete(guest->client);
 	guest->client = NULL;
 	if (guest->fd >= 0)

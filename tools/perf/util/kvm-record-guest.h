@@ -53,6 +53,7 @@ void kvm_record_guest__abandon(struct kvm_record_guest *guest, const char *why);
 void kvm_record_guest__finish(struct kvm_record_guest *guest);
 int kvm_record_guest__fail(struct kvm_record_guest *guest, const char *fmt, ...)
 	__printf(2, 3);
+void kvm_record_guest__leave(struct kvm_record_guest *guest);
 void kvm_record_guest__exit(struct kvm_record_guest *guest);
 
 #endif /* __PERF_KVM_RECORD_GUEST_H */

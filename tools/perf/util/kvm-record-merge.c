@@ -221,6 +221,8 @@ int kvm_record__merge(struct kvm_record *rec, bool *complete)
 	int err;
 
 	kvm_record_symbols__get(rec);
+	for (size_t i = 0; i < rec->nr_guests; i++)
+		kvm_record_guest__leave(&rec->guests[i]);
 	err = choose_guests(rec, &guests);
 	rec->keep_parts = true;
 	if (!err)

@@ -51,6 +51,9 @@ void kvm_record__exit(struct kvm_record *rec)
 {
 	kvm_record_child__end(&rec->command, SIGTERM, COMMAND_TIMEOUT);
 	kvm_record_child__end(&rec->host, SIGTERM, HOST_TIMEOUT);
+	/* All are told before one is waited for. */
+	for (size_t i = 0; i < rec->nr_guests; i++)
+		kvm_record_guest__leave(&rec->guests[i]);
 	for (size_t i = 0; i < rec->nr_guests; i++)
 		kvm_record_guest__exit(&rec->guests[i]);
 	zfree(&rec->guests);

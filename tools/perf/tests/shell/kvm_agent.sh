@@ -106,7 +106,7 @@ test_record() {
   says "^samples [1-9]" || fail "${name}" "no sample: $(cat "${out}/stderr")"
   perf report -i - --stdio < "${out}/data" > "${out}/report" 2>&1 || fail "${name}" "perf report"
   grep -q "cpu-clock" "${out}/report" || fail "${name}" "no event in the report"
-  logged "1 recordings.*said BYE" || fail "${name}" "log"
+  logged "1 recordings.*; ended by the host$" || fail "${name}" "log"
 }
 
 # What the session has read by read(), recv() and their like is less than a tenth of

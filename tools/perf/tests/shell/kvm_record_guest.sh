@@ -138,6 +138,8 @@ test_record() {
   no_record || fail "${name}" "something runs on"
   [ "$(count "VM: *${vm} .*cpu-clock:")" -gt 0 ] || fail "${name}" "samples of the guest"
   [ "$(count "^ *cpu-clock:")" -gt 0 ] || fail "${name}" "samples of the host"
+  until_true grep -q "ended by the host, which counted $(count "VM: *${vm} ") samples and 0 lost" \
+    "${out}/guest.log" || fail "${name}" "the agent's log: $(cat "${out}/guest.log")"
   run 0 perf report -i "${out}/data" --stdio || fail "${name}" "report"
   says "of event 'cpu-clock'" "sched-messaging" || fail "${name}" "events in the report"
   grep -q "cpu-clock@" "${out}/stdout" && fail "${name}" "host and guest are not in one list"
@@ -222,6 +224,9 @@ test_refusals() {
   record 1 --guest="unix:${out}/guest.sock,pid=${vm}" -- "${out}/no-such-command" ||
     fail "${name}" "status of no such command"
   says "no-such-command cannot be run: No such file" || fail "${name}" "no such command"
+  until_true grep -q "ended by the host amid a recording" "${out}/guest.log" ||
+    fail "${name}" "the agent's log of no such command: $(cat "${out}/guest.log")"
+  grep -q "connection was lost" "${out}/guest.log" && fail "${name}" "a session was not ended: $(cat "${out}/guest.log")"
   run 1 perf kvm record -o "${out}/none/data" -e cpu-clock \
     --guest="unix:${out}/guest.sock,pid=${vm}" -- true || fail "${name}" "status of no directory"
   says "no directory can be made beside it: No such file" || fail "${name}" "no directory"
