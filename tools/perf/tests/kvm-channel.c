@@ -59,7 +59,7 @@ static int test__header(struct test_suite *test __maybe_unused, int subtest __ma
 		{ "size of 0",			HOST,  0, KVM_FRAME_STOP, 0, false },
 		{ "the header alone",		HOST,  16, KVM_FRAME_BYE, 0, true },
 		{ "type 0",			HOST,  16, 0, 0, false },
-		{ "a type behind the last",	HOST,  16, KVM_FRAME_FILE + 1, 0, false },
+		{ "a type behind the last",	HOST,  16, KVM_FRAME_CLOCK + 1, 0, false },
 		{ "the largest type",		HOST,  16, UINT16_MAX, 0, false },
 		{ "the largest size",		HOST,  UINT32_MAX, KVM_FRAME_HELLO, 8, false },
 		{ "the sign bit",		AGENT, 1U << 31, KVM_FRAME_DATA, 8, false },

@@ -339,6 +339,7 @@ static struct kvm_record_clock choose(struct kvm_record_clock_facts *facts)
 	struct kvm_record_clock clock;
 
 	kvm_record_clock__init(&clock, facts);
+	kvm_record_clock__exit(&clock);
 	return clock;
 }
 
@@ -393,11 +394,173 @@ static int test__clocks(struct test_suite *test __maybe_unused, int subtest __ma
 	return TEST_OK;
 }
 
+/* Clocks that change */
+
+struct state {
+	u64	until;
+	u64	time;
+	u64	epoch;		/* 0: there is no such clock */
+	s64	offset;
+};
+
+#define NR_STATES	5
+
+static const struct {
+	const char			*what;
+	struct state			 states[NR_STATES];	/* the last one ends it */
+	const char			*why;			/* not; NULL: it can be had */
+	struct kvm_merge_segment	 segments[NR_STATES];
+	size_t				 nr;
+} changes[] = {
+	{ "none", { { 100, 100, 0x77, 5 }, { 900, 900, 0x77, 5 } }, NULL, { { 0, 5, false } }, 1 },
+	{ "one", { { 100, 100, 0x77, 5 }, { 400, 500, 0x77, 6 }, { 900, 900, 0x77, 6 } }, NULL,
+	  { { 0, 5, false }, { 401, 0, true }, { 500, 6, false } }, 3 },
+	{ "without a time between", { { 1, 1, 0x77, 5 }, { 400, 401, 0x77, 6 } }, NULL,
+	  { { 0, 5, false }, { 401, 6, false } }, 2 },
+	{ "to another host and back", { { 1, 1, 0x77, 5 }, { 400, 500, 0x78, 6 },
+					{ 600, 700, 0x77, 7 } }, NULL,
+	  { { 0, 5, false }, { 401, 0, true }, { 700, 7, false } }, 3 },
+	{ "off in the end", { { 1, 1, 0x77, 5 }, { 400, 500, 0, 0 } }, NULL,
+	  { { 0, 5, false }, { 401, 0, true } }, 2 },
+	{ "of another host", { { 1, 1, 0x78, 5 }, { 400, 400, 0x78, 5 } }, "not that of this host",
+	  {}, 0 },
+	{ "back in time", { { 400, 400, 0x77, 5 }, { 300, 300, 0x77, 5 } }, "contradicts itself",
+	  {}, 0 },
+	{ "at one time", { { 400, 400, 0x77, 5 }, { 400, 400, 0x77, 6 } }, "contradicts itself",
+	  {}, 0 },
+	{ "seen before it was", { { 1, 1, 0x77, 5 }, { 500, 400, 0x77, 5 } }, "contradicts itself",
+	  {}, 0 },
+	{ "beyond all times", { { 1, 1, 0x77, 5 }, { 2, UINT64_MAX, 0x77, 6 } },
+	  "contradicts itself", {}, 0 },
+};
+
+static bool has_segments(const struct kvm_merge_segment *got, size_t nr, size_t i)
+{
+	if (nr != changes[i].nr)
+		return false;
+	for (size_t j = 0; j < nr; j++) {
+		const struct kvm_merge_segment *want = &changes[i].segments[j];
+
+		if (got[j].from != want->from || got[j].unknown != want->unknown ||
+		    (!want->unknown && got[j].offset != want->offset))
+			return false;
+	}
+	return true;
+}
+
+static void see_states(struct kvm_record_clock_facts *facts, const struct state *states)
+{
+	for (size_t i = 0; i < NR_STATES && states[i].time; i++) {
+		const struct kvm_agent_clock_state state = {
+			.related	= states[i].epoch,
+			.last		= i + 1 == NR_STATES || !states[i + 1].time,
+			.until		= states[i].until,
+			.time		= states[i].time,
+			.epoch		= states[i].epoch,
+			.offset		= states[i].offset,
+		};
+
+		kvm_record_clock__see_pv(facts, &state);
+	}
+}
+
+static int test__changes(struct test_suite *test __maybe_unused, int subtest __maybe_unused)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct kvm_record_clock_facts facts = {
+			.vm = { .has_epoch = true, .epoch = 0x77 },
+		};
+		struct kvm_record_clock clock;
+		bool good;
+
+		take_caps(&facts.before, GOOD);
+		see_states(&facts, changes[i].states);
+		TEST_ASSERT_VAL("init", !kvm_record_clock__init(&clock, &facts));
+		if (changes[i].why)
+			good = clock.no_pv && strstr(clock.no_pv, changes[i].why);
+		else
+			good = !clock.no_pv && has_segments(clock.pv, clock.nr_pv, i);
+		if (!good)
+			pr_debug("FAILED case %zu (%s): %s\n", i, changes[i].what,
+				 clock.no_pv ?: "segments");
+		kvm_record_clock__exit(&clock);
+		kvm_record_clock_facts__exit(&facts);
+		if (!good)
+			return TEST_FAIL;
+	}
+	return TEST_OK;
+}
+
+/* A guest can send as many as it wants, and its agent may be lost. */
+static int test__too_many_changes(struct test_suite *test __maybe_unused,
+				  int subtest __maybe_unused)
+{
+	struct kvm_record_clock_facts facts = { .vm = { .has_epoch = true, .epoch = 0x77 } };
+	struct kvm_agent_clock_state state = { .related = true, .epoch = 0x77 };
+
+	take_caps(&facts.before, GOOD);
+	take_caps(&facts.after, GOOD);
+	for (u64 time = 1; time < 100000; time++) {
+		state.until = time;
+		state.time = time + 1;
+		state.offset = time;
+		TEST_ASSERT_VAL("memory", !kvm_record_clock__see_pv(&facts, &state));
+		if (time == 1)
+			TEST_ASSERT_VAL("no end", strstr(choose(&facts).no_pv, "was lost"));
+	}
+	TEST_ASSERT_VAL("limit", facts.pv.nr < 10000 && choose(&facts).no_pv);
+	kvm_record_clock_facts__exit(&facts);
+	return TEST_OK;
+}
+
+static void see_tsc(struct kvm_record_clock_facts *facts, u64 at, s64 tsc_offset, bool differs)
+{
+	const struct kvm_merge_reading reading = { .at = at, .offset = 1000, .bound = 10 };
+	const struct kvm_record_vm_clock vm = {
+		.has_tsc_offset	= true,
+		.tsc_offset	= tsc_offset,
+		.differs	= differs,
+	};
+
+	kvm_record_clock__add_tsc(facts, &vm, &reading);
+}
+
+/* KVM tells the offset of the TSC, and the probes at which time of the guest's that was so. */
+static int test__tsc_changes(struct test_suite *test __maybe_unused, int subtest __maybe_unused)
+{
+	struct kvm_record_clock_facts facts = {
+		.vm = { .has_tsc_offset = true, .tsc_offset = -7 },
+	};
+	struct kvm_record_clock clock;
+
+	see_tsc(&facts, 1000, -7, false);
+	see_tsc(&facts, 2000, -7, false);
+	TEST_ASSERT_VAL("constant", !kvm_record_clock__init(&clock, &facts) && !clock.no_tsc &&
+			!clock.nr_tsc && clock.tsc_offset == -7);
+	see_tsc(&facts, 3000, -9, false);
+	see_tsc(&facts, 4000, -9, true);
+	facts.vm.changed = true;
+	TEST_ASSERT_VAL("changed", !kvm_record_clock__init(&clock, &facts) && !clock.no_tsc &&
+			clock.nr_tsc == 4);
+	TEST_ASSERT_VAL("the first", !clock.tsc[0].from && clock.tsc[0].offset == -7);
+	TEST_ASSERT_VAL("between", clock.tsc[1].from == 2991 && clock.tsc[1].unknown);
+	TEST_ASSERT_VAL("the second", clock.tsc[2].from == 4010 && clock.tsc[2].offset == -9);
+	TEST_ASSERT_VAL("vCPUs that differ", clock.tsc[3].from == 4011 && clock.tsc[3].unknown);
+	kvm_record_clock__exit(&clock);
+	see_tsc(&facts, 3500, -8, false);
+	TEST_ASSERT_VAL("back in time", choose(&facts).no_tsc);
+	kvm_record_clock_facts__exit(&facts);
+	return TEST_OK;
+}
+
 static struct test_case tests__kvm_record[] = {
 	TEST_CASE("Command lines of VMs", cmdlines),
 	TEST_CASE("Guests that are named", whos),
 	TEST_CASE("Options of host and guests", options),
 	TEST_CASE("Clocks that can be had", clocks),
+	TEST_CASE("Clocks that change", changes),
+	TEST_CASE("Clocks that change too often", too_many_changes),
+	TEST_CASE("Offsets of the TSC that change", tsc_changes),
 	{ .name = NULL, }
 };
 

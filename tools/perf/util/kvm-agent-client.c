@@ -286,6 +286,28 @@ static int take_kept_probe(struct kvm_agent_client *client, const struct kvm_fra
 	return err;
 }
 
+static int take_clock(struct kvm_agent_client *client, const struct kvm_frame *frame)
+{
+	struct kvm_frame_clock fixed;
+	struct kvm_agent_clock_state clock;
+
+	if (client->state != KVM_AGENT_CLIENT_RECORDING || frame->id != client->start_id ||
+	    !(client->start_flags & KVM_START_CLOCK))
+		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
+			      "the agent told of a clock that nobody asked for");
+	kvm_frame__get_fixed(frame, &fixed, sizeof(fixed));
+	clock = (struct kvm_agent_clock_state){
+		.related	= le32toh(fixed.flags) & KVM_CLOCK_RELATED,
+		.last		= le32toh(fixed.flags) & KVM_CLOCK_LAST,
+		.until		= le64toh(fixed.until),
+		.time		= le64toh(fixed.time),
+		.epoch		= le64toh(fixed.epoch),
+		.offset		= le64toh(fixed.offset),
+	};
+	client->ops->clock(client->priv, &clock);
+	return 0;
+}
+
 /* What may come without being waited for. */
 static int dispatch(struct kvm_agent_client *client, const struct kvm_frame *frame)
 {
@@ -294,6 +316,8 @@ static int dispatch(struct kvm_agent_client *client, const struct kvm_frame *fra
 		return take_data(client, frame);
 	case KVM_FRAME_SUMMARY:
 		return take_summary(client, frame);
+	case KVM_FRAME_CLOCK:
+		return take_clock(client, frame);
 	case KVM_FRAME_PROBE_REPLY:
 		return take_kept_probe(client, frame);
 	case KVM_FRAME_ERROR:
@@ -413,10 +437,14 @@ static void set_cap(struct kvm_agent_caps *caps, const char *key, const char *va
 		CAP(release), CAP(machine), CAP(perf), CAP(perf_pv_clock),
 		CAP(perf_pv_clock_host), CAP(clocks),
 	};
-	u64 cpus;
+	u64 number;
 
-	if (!strcmp(key, "cpus") && !pv_clock__parse_u64(value, 10, &cpus) && cpus <= MAX_CPUS)
-		caps->nr_cpus = cpus;
+	if (pv_clock__parse_u64(value, 10, &number))
+		number = UINT64_MAX;
+	if (!strcmp(key, "cpus") && number <= MAX_CPUS)
+		caps->nr_cpus = number;
+	if (!strcmp(key, "start-flags") && number <= UINT32_MAX)
+		caps->start_flags = number;
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		if (!strcmp(key, fields[i].key))
 			scnprintf((char *)caps + fields[i].offset, fields[i].size, "%s", value);
@@ -445,9 +473,11 @@ int kvm_agent_client__get_caps(struct kvm_agent_client *client, struct kvm_agent
 	int err = send_frame(client, KVM_FRAME_GET_CAPS, id, NULL, 0, NULL, 0) ?:
 		  wait_reply(client, KVM_FRAME_CAPS, id, &frame);
 
-	if (!err)
-		kvm_agent_caps__parse(caps, frame.var, frame.var_len);
-	return err;
+	if (err)
+		return err;
+	kvm_agent_caps__parse(caps, frame.var, frame.var_len);
+	client->start_flags = client->ops->clock ? caps->start_flags & KVM_START_CLOCK : 0;
+	return 0;
 }
 
 static int send_probe(struct kvm_agent_client *client, u32 clock)
@@ -525,7 +555,7 @@ static int put_options(char *text, const char * const *options, size_t nr_option
 int kvm_agent_client__start(struct kvm_agent_client *client, const char * const *options,
 			    size_t nr_options, u64 max_bytes)
 {
-	const struct kvm_frame_start start = { .flags = 0 };
+	const struct kvm_frame_start start = { .flags = htole32(client->start_flags) };
 	const u32 id = new_id(client);
 	char text[KVM_FRAME_TEXT_MAX];
 	struct kvm_frame frame;

@@ -19,6 +19,16 @@ struct kvm_agent_reading {
 	u64	bound;		/* ns */
 };
 
+/* Of its perf clock, at a time of the guest's; the one before was so at until. */
+struct kvm_agent_clock_state {
+	bool	related;
+	bool	last;		/* behind the end of the recording */
+	u64	until;
+	u64	time;
+	u64	epoch;
+	s64	offset;
+};
+
 /* What the guest says of itself: cleaned text, and never more than that. */
 struct kvm_agent_caps {
 	char	release[128];
@@ -28,6 +38,7 @@ struct kvm_agent_caps {
 	char	perf_pv_clock_host[96];
 	char	clocks[128];
 	u32	nr_cpus;	/* 0: not known */
+	u32	start_flags;	/* that it knows */
 };
 
 struct kvm_agent_summary {
@@ -44,6 +55,8 @@ struct kvm_agent_client_ops {
 	int	(*data)(void *priv, const void *data, size_t len);
 	/* A reading that was asked for without waiting, or to keep alive; may be NULL. */
 	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
+	/* What the guest's perf clock is from then on; NULL: that is not wanted. */
+	void	(*clock)(void *priv, const struct kvm_agent_clock_state *clock);
 };
 
 /* A file that the agent sends, see kvm-agent-client-symbols.c. */
@@ -86,6 +99,7 @@ struct kvm_agent_client {
 	u64					 last_received;
 
 	u32					 start_id;
+	u32					 start_flags;
 	u64					 max_bytes;
 	struct kvm_agent_stream			 stream;
 	struct kvm_agent_summary		 summary;

@@ -67,6 +67,23 @@ struct kvm_frame_start {
 	__le32	reserved;
 };
 
+/* In START: CLOCK is wanted. */
+#define KVM_START_CLOCK		1
+
+/* How the guest's perf clock relates to its host's. */
+struct kvm_frame_clock {
+	__le64	until;
+	__le64	time;
+	__le64	epoch;
+	__le64	generation;
+	__le64	offset;
+	__le32	flags;
+	__le32	reserved;
+};
+
+#define KVM_CLOCK_RELATED	1
+#define KVM_CLOCK_LAST		2
+
 struct kvm_frame_data {
 	__le64	offset;
 };
@@ -117,6 +134,7 @@ enum kvm_frame_type {
 	KVM_FRAME_BYE		= 13,
 	KVM_FRAME_GET_FILE	= 14,
 	KVM_FRAME_FILE		= 15,
+	KVM_FRAME_CLOCK		= 16,
 };
 
 enum kvm_frame_from {

@@ -26,10 +26,12 @@
 #include "kvm-agent-options.h"
 #include "kvm-agent-policy.h"
 #include "kvm-agent-symbols.h"
+#include "kvm-agent-watch.h"
 #include "header.h"
 #include "kvm-channel.h"
 
 #define POLL_MS		200	/* how late a signal or a deadline may be seen */
+#define WATCH_MS	100
 #define THROTTLE_MS	10
 /* What writes little, again and again, is given that time to write more. */
 #define GATHER_BYTES	16384
@@ -54,6 +56,7 @@ struct kvm_agent_session {
 	u64				 last_frame;
 	u64				 last_progress;
 	struct kvm_agent_clocks		 clocks;
+	struct kvm_agent_watch		 watch;
 
 	/* the recording, or the file */
 	struct kvm_agent_child		 child;
@@ -161,6 +164,7 @@ static void print_caps(struct kvm_agent_session *session, FILE *fp)
 	fprintf(fp, "cpus %ld\nperf %s\n", sysconf(_SC_NPROCESSORS_ONLN), perf_version_string);
 	print_sysctl(fp, "perf_pv_clock");
 	print_sysctl(fp, "perf_pv_clock_host");
+	fprintf(fp, "start-flags %u\n", KVM_START_CLOCK);
 	fprintf(fp, "clocks");
 	for (u32 clock = 0; clock < KVM_AGENT_NR_CLOCKS; clock++) {
 		if (!kvm_agent_clocks__read(&session->clocks, clock, &ns))
@@ -231,11 +235,33 @@ static void begin_output(struct kvm_agent_session *session, u32 id, enum session
 	session->state = state;
 }
 
-static void begin_recording(struct kvm_agent_session *session, u32 id)
+/* The first state was read before perf record was started: all that it records is later. */
+static void begin_recording(struct kvm_agent_session *session, u32 id, bool has_clock,
+			    const struct kvm_frame_clock *clock)
 {
 	begin_output(session, id, SESSION_RECORDING);
 	session->recordings++;
 	put(session, KVM_FRAME_STARTED, id, NULL, 0, NULL, 0);
+	if (has_clock)
+		put(session, KVM_FRAME_CLOCK, id, clock, sizeof(*clock), NULL, 0);
+}
+
+static bool start_watch(struct kvm_agent_session *session, u32 flags,
+			struct kvm_frame_clock *clock)
+{
+	session->watch.on = false;
+	if (!(flags & KVM_START_CLOCK))
+		return false;
+	kvm_agent_watch__start(&session->watch);
+	return kvm_agent_watch__look(&session->watch, &session->clocks, /*last=*/false, clock);
+}
+
+static void watch_clock(struct kvm_agent_session *session, bool last)
+{
+	struct kvm_frame_clock clock;
+
+	if (kvm_agent_watch__look(&session->watch, &session->clocks, last, &clock))
+		put(session, KVM_FRAME_CLOCK, session->out_id, &clock, sizeof(clock), NULL, 0);
 }
 
 static void handle_start(struct kvm_agent_session *session, const struct kvm_frame *frame)
@@ -244,10 +270,13 @@ static void handle_start(struct kvm_agent_session *session, const struct kvm_fra
 	struct kvm_agent_options opts;
 	struct kvm_frame_start start;
 	long nr_cpus = sysconf(_SC_NPROCESSORS_CONF);
+	struct kvm_frame_clock clock;
+	bool has_clock;
 	int err;
 
 	kvm_frame__get_fixed(frame, &start, sizeof(start));
-	if (start.flags)
+	has_clock = start_watch(session, le32toh(start.flags), &clock);
+	if (le32toh(start.flags) & ~KVM_START_CLOCK)
 		err = kvm_agent_error__set(&error, KVM_AGENT_E_REFUSED, false,
 					   "START has flags that the agent does not know");
 	else
@@ -263,7 +292,7 @@ static void handle_start(struct kvm_agent_session *session, const struct kvm_fra
 	if (err)
 		put_error(session, frame->id, &error);
 	else
-		begin_recording(session, frame->id);
+		begin_recording(session, frame->id, has_clock, &clock);
 }
 
 static void handle_stop(struct kvm_agent_session *session,
@@ -457,6 +486,7 @@ static void finish_recording(struct kvm_agent_session *session, int status)
 	/* perf record ends itself by the signal that it was sent, after all was written. */
 	if (session->state == SESSION_STOPPING && status == 128 + SIGINT)
 		status = 0;
+	watch_clock(session, /*last=*/true);
 	put_summary(session, status);
 }
 
@@ -513,6 +543,9 @@ static void advance_output(struct kvm_agent_session *session)
 {
 	if (!has_output(session))
 		return;
+	if (session->state != SESSION_SENDING && kvm_agent_watch__is_due(&session->watch) &&
+	    kvm_channel__has_room(session->channel))
+		watch_clock(session, /*last=*/false);
 	kvm_agent_child__read_messages(&session->child);
 	if (session->child.out >= 0 && !kvm_channel__pending(session->channel)) {
 		if (session->state == SESSION_SENDING && !session->announced)
@@ -568,7 +601,8 @@ static void wait_for_work(struct kvm_agent_session *session)
 	const bool exiting = has_output(session) && session->child.out < 0;
 	/* Nothing is handled then, and a BYE must be, before the end behind it is seen. */
 	const bool deaf = is_sent(session) && !pending;
-	const int ms = gathering ? GATHER_MS : throttled || exiting ? THROTTLE_MS : POLL_MS;
+	const int ms = gathering ? GATHER_MS : throttled || exiting ? THROTTLE_MS :
+		       session->watch.on ? WATCH_MS : POLL_MS;
 	struct pollfd fds[] = {
 		{ deaf ? -1 : channel->fd, (kvm_channel__has_room(channel) ? POLLIN : 0) |
 				       (pending ? POLLOUT : 0), 0 },

@@ -58,6 +58,7 @@ static const struct frame_rule *find_rule(u16 type)
 		RULE(BYE, HOST, none, TEXT),
 		RULE(GET_FILE, HOST, get_file, TEXT),
 		RULE(FILE, AGENT, file, TEXT),
+		RULE(CLOCK, AGENT, clock, TEXT),
 	};
 
 	return type < ARRAY_SIZE(rules) && rules[type].name ? &rules[type] : NULL;

@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/zalloc.h>
 #include "kvm-agent-client.h"
+#include "kvm-record-spans.h"
 #include "kvm-vm.h"
 #include "pv-clock-vcpu.h"
 
@@ -143,6 +144,75 @@ void kvm_record_clock__take_caps(struct pv_clock *clock, const struct kvm_agent_
 		clock->related = false;
 }
 
+/* While it was recorded */
+
+int kvm_record_clock__see_pv(struct kvm_record_clock_facts *facts,
+			     const struct kvm_agent_clock_state *clock)
+{
+	struct kvm_record_spans *spans = &facts->pv;
+	const struct kvm_record_span span = {
+		.from		= clock->time,
+		.until		= clock->time,
+		.epoch		= clock->epoch,
+		.offset		= clock->offset,
+		.unknown	= !clock->related,
+	};
+	struct kvm_record_span *before = spans->nr ? &spans->list[spans->nr - 1] : NULL;
+
+	/* What was so before was so until then. */
+	if (clock->until > clock->time || (before && clock->until < before->until) || spans->whole)
+		spans->broken = true;
+	else if (before)
+		before->until = clock->until;
+	spans->whole = clock->last;
+	return kvm_record_spans__see(spans, &span);
+}
+
+static u64 guest_time(const struct kvm_merge_reading *reading)
+{
+	s64 sum;
+
+	return __builtin_add_overflow((s64)reading->at, reading->offset, &sum) || sum < 0 ? 0 :
+	       (u64)sum;
+}
+
+/* The reading tells which time of the guest's it is, but for its bound. */
+void kvm_record_clock__add_tsc(struct kvm_record_clock_facts *facts,
+			       const struct kvm_record_vm_clock *vm,
+			       const struct kvm_merge_reading *reading)
+{
+	const u64 time = guest_time(reading);
+	const struct kvm_record_span span = {
+		.from		= time + reading->bound,
+		.until		= time > reading->bound ? time - reading->bound : 0,
+		.offset		= vm->tsc_offset,
+		.unknown	= vm->differs || vm->scaled,
+	};
+
+	if (time && vm->has_tsc_offset && kvm_record_spans__see(&facts->tsc, &span))
+		facts->tsc.broken = true;
+}
+
+void kvm_record_clock__see_tsc(struct kvm_record_clock_facts *facts, pid_t pid,
+			       const struct kvm_merge_reading *reading)
+{
+	struct kvm_record_vm_clock vm;
+
+	if (!facts->vm.has_tsc_offset)
+		return;
+	kvm_record_vm_clock__read(&vm, pid);
+	kvm_record_clock__add_tsc(facts, &vm, reading);
+}
+
+void kvm_record_clock_facts__exit(struct kvm_record_clock_facts *facts)
+{
+	kvm_record_readings__exit(&facts->readings);
+	kvm_record_spans__exit(&facts->pv);
+	kvm_record_spans__exit(&facts->tsc);
+}
+
+/* The choice */
+
 static bool is_same(const struct pv_clock *a, const struct pv_clock *b)
 {
 	return b->related && a->relation.host_epoch == b->relation.host_epoch &&
@@ -162,6 +232,33 @@ static bool contradicts(const struct kvm_merge_reading *reading, s64 pv_offset)
 	return distance > reading->bound && distance - reading->bound > PV_BOUND;
 }
 
+/* Of what the guest told while it was recorded; an older agent does not. */
+static const char *why_not_spans(const struct kvm_record_clock_facts *facts)
+{
+	bool known = false;
+
+	if (facts->pv.broken)
+		return "what the guest says of its perf clock contradicts itself";
+	if (!facts->pv.whole)
+		return "the guest's agent was lost, and with it what its perf clock was";
+	for (size_t i = 0; i < facts->pv.nr; i++)
+		known |= !facts->pv.list[i].unknown && facts->pv.list[i].epoch == facts->vm.epoch;
+	if (!known)
+		return "the guest's perf clock is not that of this host";
+	for (size_t i = 0; i < facts->readings.nr; i++) {
+		const struct kvm_merge_reading *reading = &facts->readings.list[i];
+		const u64 time = guest_time(reading);
+		const struct kvm_record_span *span =
+			kvm_record_spans__at(&facts->pv, time - min(time, reading->bound),
+					     time + reading->bound);
+
+		if (span && !span->unknown && span->epoch == facts->vm.epoch &&
+		    contradicts(reading, span->offset))
+			return "a probe contradicts what the guest says of its perf clock";
+	}
+	return NULL;
+}
+
 static const char *why_not_pv(const struct kvm_record_clock_facts *facts)
 {
 	const struct pv_clock *before = &facts->before;
@@ -170,6 +267,8 @@ static const char *why_not_pv(const struct kvm_record_clock_facts *facts)
 		return "the guest has no paravirtual perf clock, or it is off";
 	if (!facts->vm.has_epoch)
 		return "KVM's debugfs does not tell the host's epoch of the perf clock";
+	if (facts->pv.nr)
+		return why_not_spans(facts);
 	if (facts->vm.epoch != before->relation.host_epoch)
 		return "the guest's perf clock is not that of this host";
 	if (!is_same(before, &facts->after))
@@ -189,13 +288,29 @@ static const char *why_not_tsc(const struct kvm_record_clock_facts *facts)
 		return "KVM's debugfs does not tell the offset of the guest's TSC";
 	if (facts->vm.scaled)
 		return "the guest's TSC is scaled";
-	if (facts->vm.changed)
+	if (facts->tsc.nr > 1 && !facts->tsc.broken && !facts->vm.differs)
+		return NULL;
+	if (facts->vm.changed || facts->tsc.nr > 1)
 		return "the offset of the guest's TSC changed while it was recorded";
 	return facts->vm.differs ? "the vCPUs' TSCs have different offsets" : NULL;
 }
 
-void kvm_record_clock__init(struct kvm_record_clock *clock,
-			    const struct kvm_record_clock_facts *facts)
+static int set_segments(struct kvm_record_clock *clock, const struct kvm_record_clock_facts *facts)
+{
+	const struct kvm_record_clock_opts *opts = &facts->opts;
+	int err = 0;
+
+	if (!clock->no_pv && !opts->has_pv_offset && facts->pv.nr)
+		err = kvm_record_spans__to_segments(&facts->pv, facts->vm.epoch, &clock->pv,
+						    &clock->nr_pv);
+	if (!err && !clock->no_tsc && !opts->has_tsc_offset && facts->tsc.nr > 1)
+		err = kvm_record_spans__to_segments(&facts->tsc, /*epoch=*/0, &clock->tsc,
+						    &clock->nr_tsc);
+	return err;
+}
+
+int kvm_record_clock__init(struct kvm_record_clock *clock,
+			   const struct kvm_record_clock_facts *facts)
 {
 	const struct kvm_record_clock_opts *opts = &facts->opts;
 
@@ -205,4 +320,13 @@ void kvm_record_clock__init(struct kvm_record_clock *clock,
 	clock->no_probe = facts->readings.nr ? NULL : "no probe of the guest's clock succeeded";
 	clock->pv_offset = opts->has_pv_offset ? opts->pv_offset : facts->before.relation.offset;
 	clock->tsc_offset = opts->has_tsc_offset ? opts->tsc_offset : facts->vm.tsc_offset;
+	return set_segments(clock, facts);
+}
+
+void kvm_record_clock__exit(struct kvm_record_clock *clock)
+{
+	zfree(&clock->pv);
+	zfree(&clock->tsc);
+	clock->nr_pv = 0;
+	clock->nr_tsc = 0;
 }

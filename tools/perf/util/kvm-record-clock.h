@@ -8,10 +8,12 @@
 #include <sys/types.h>
 #include <linux/types.h>
 #include "kvm-merge-clock.h"
+#include "kvm-record-spans.h"
 #include "kvm-record-who.h"
 #include "pv-clock.h"
 
 struct kvm_agent_caps;
+struct kvm_agent_clock_state;
 
 /* Of perf's clock in the guest and on the host */
 struct kvm_record_readings {
@@ -45,7 +47,18 @@ struct kvm_record_clock_facts {
 	struct pv_clock			 before;	/* by the guest, at the start */
 	struct pv_clock			 after;
 	struct kvm_record_readings	 readings;
+	struct kvm_record_spans		 pv;		/* by the guest, while it was recorded */
+	struct kvm_record_spans		 tsc;		/* by KVM, at the times of the readings */
 };
+
+void kvm_record_clock_facts__exit(struct kvm_record_clock_facts *facts);
+int kvm_record_clock__see_pv(struct kvm_record_clock_facts *facts,
+			     const struct kvm_agent_clock_state *clock);
+void kvm_record_clock__see_tsc(struct kvm_record_clock_facts *facts, pid_t pid,
+			       const struct kvm_merge_reading *reading);
+void kvm_record_clock__add_tsc(struct kvm_record_clock_facts *facts,
+			       const struct kvm_record_vm_clock *vm,
+			       const struct kvm_merge_reading *reading);
 
 void kvm_record_clock__take_caps(struct pv_clock *clock, const struct kvm_agent_caps *caps);
 
@@ -56,9 +69,15 @@ struct kvm_record_clock {
 	const char	*no_probe;
 	s64		 pv_offset;	/* host's perf clock - guest's */
 	s64		 tsc_offset;	/* guest's TSC - host's */
+	/* In place of the two, where they changed */
+	struct kvm_merge_segment	*pv;
+	size_t				 nr_pv;
+	struct kvm_merge_segment	*tsc;
+	size_t				 nr_tsc;
 };
 
-void kvm_record_clock__init(struct kvm_record_clock *clock,
-			    const struct kvm_record_clock_facts *facts);
+int kvm_record_clock__init(struct kvm_record_clock *clock,
+			   const struct kvm_record_clock_facts *facts);
+void kvm_record_clock__exit(struct kvm_record_clock *clock);
 
 #endif /* __PERF_KVM_RECORD_CLOCK_H */

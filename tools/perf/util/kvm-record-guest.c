@@ -90,9 +90,19 @@ static void take_reading(void *priv, const struct kvm_agent_reading *reading)
 	keep_better(&guest->best, reading);
 }
 
+/* A guest that lies here only breaks its own alignment: that is found out later. */
+static void take_clock(void *priv, const struct kvm_agent_clock_state *clock)
+{
+	struct kvm_record_guest *guest = priv;
+
+	if (kvm_record_clock__see_pv(&guest->clock, clock))
+		guest->clock.pv.broken = true;
+}
+
 static const struct kvm_agent_client_ops client_ops = {
 	.data		= store,
 	.reading	= take_reading,
+	.clock		= take_clock,
 };
 
 /* Before the recording */
@@ -164,6 +174,7 @@ int kvm_record_guest__probe(struct kvm_record_guest *guest)
 	if (err)
 		return 0;
 	keep_better(&best, &reading);
+	kvm_record_clock__see_tsc(&guest->clock, guest->target.pid, &best);
 	return kvm_record_readings__add(&guest->clock.readings, &best);
 }
 
@@ -205,8 +216,10 @@ bool kvm_record_guest__has_begun(const struct kvm_record_guest *guest)
 
 static void end_burst(struct kvm_record_guest *guest)
 {
-	if (guest->best.bound != UINT64_MAX)
+	if (guest->best.bound != UINT64_MAX) {
+		kvm_record_clock__see_tsc(&guest->clock, guest->target.pid, &guest->best);
 		kvm_record_readings__add(&guest->clock.readings, &guest->best);
+	}
 	guest->best.bound = UINT64_MAX;
 	guest->burst = 0;
 }
@@ -309,7 +322,8 @@ void kvm_record_guest__exit(struct kvm_record_guest *guest)
 	if (guest->fd >= 0)
 		close(guest->fd);
 	guest->fd = -1;
-	kvm_record_readings__exit(&guest->clock.readings);
+	kvm_record_clock_facts__exit(&guest->clock);
+	kvm_record_clock__exit(&guest->choice);
 	zfree(&guest->path);
 	zfree(&guest->tids);
 	for (size_t i = 0; i < guest->nr_build_ids; i++)

@@ -17,6 +17,7 @@ struct kvm_record_argv;
 struct kvm_record_guest {
 	struct kvm_record_target	 target;
 	struct kvm_record_clock_facts	 clock;
+	struct kvm_record_clock		 choice;	/* by these, for the merge */
 	s32				*tids;		/* of the vCPUs' threads; -1: unknown */
 	u32				 nr_tids;
 	struct kvm_agent_client		*client;	/* NULL: not connected */

@@ -28,25 +28,32 @@ struct guests {
 };
 
 /* Which of them it is, is found out by the merge, as it depends on the files as well. */
-static void set_clock(struct kvm_merge_clock_opts *opts, const struct kvm_record_guest *guest)
+static int set_clock(struct kvm_merge_clock_opts *opts, struct kvm_record_guest *guest)
 {
 	const struct kvm_record_readings *readings = &guest->clock.readings;
-	struct kvm_record_clock clock;
+	struct kvm_record_clock *clock = &guest->choice;
+	int err = kvm_record_clock__init(clock, &guest->clock);
 
-	kvm_record_clock__init(&clock, &guest->clock);
+	if (err)
+		return err;
 	opts->method = guest->clock.opts.method;
-	opts->no_pv = clock.no_pv;
-	opts->has_pv_offset = !clock.no_pv;
-	opts->pv_offset = clock.pv_offset;
-	opts->has_tsc_offset = !clock.no_tsc;
-	opts->tsc_offset = clock.tsc_offset;
+	opts->no_pv = clock->no_pv;
+	opts->has_pv_offset = !clock->no_pv && !clock->nr_pv;
+	opts->pv_offset = clock->pv_offset;
+	opts->pv = clock->pv;
+	opts->nr_pv = clock->nr_pv;
+	opts->has_tsc_offset = !clock->no_tsc && !clock->nr_tsc;
+	opts->tsc_offset = clock->tsc_offset;
+	opts->tsc = clock->tsc;
+	opts->nr_tsc = clock->nr_tsc;
 	opts->readings = readings->list;
 	opts->nr_readings = readings->nr;
 	if (opts->method != KVM_MERGE_CLOCK_AUTO)
-		return;
+		return 0;
 	pr_debug("guest '%s': clock pv: %s; tsc: %s; probe: %s\n", guest->target.name,
-		 clock.no_pv ?: "yes", clock.no_tsc ?: "if both recordings tell how",
-		 clock.no_probe ?: "yes");
+		 clock->no_pv ?: "yes", clock->no_tsc ?: "if both recordings tell how",
+		 clock->no_probe ?: "yes");
+	return 0;
 }
 
 /* Where the agent told in the end what it had read, what is missing of it is known. */
@@ -84,7 +91,8 @@ static int choose_guests(struct kvm_record *rec, struct guests *guests)
 		opts->nr_tids = guest->nr_tids;
 		opts->build_ids = guest->build_ids;
 		opts->nr_build_ids = guest->nr_build_ids;
-		set_clock(&opts->clock, guest);
+		if (set_clock(&opts->clock, guest))
+			return -ENOMEM;
 		set_losses(opts, guest);
 		guests->index[guests->nr++] = i;
 	}
@@ -112,13 +120,18 @@ static void print_machine(const char *name, const struct kvm_merge_stats *stats,
 
 static void print_guest(const struct kvm_merge_guest *merged, const struct kvm_record_guest *guest)
 {
-	char name[96], clock[96] = "-: it is not in the output";
+	char name[96], clock[128] = "-: it is not in the output";
+	int len = 0;
 
 	scnprintf(name, sizeof(name), "%s (pid %d)%s", guest->target.name, guest->target.pid,
 		  guest->failed || merged->failed ? " failed" : "");
 	if (!merged->failed)
-		scnprintf(clock, sizeof(clock), "%s, off by at most %" PRIu64 " ns",
-			  kvm_merge_clock__name(merged->clock.method), merged->clock.bound);
+		len = scnprintf(clock, sizeof(clock), "%s, off by at most %" PRIu64 " ns",
+				kvm_merge_clock__name(merged->clock.method),
+				merged->clock.bound);
+	if (len && merged->clock.nr_segments > 1)
+		scnprintf(clock + len, sizeof(clock) - len, ", in %zu segments",
+			  merged->clock.nr_segments);
 	print_machine(name, &merged->stats, guest->written, clock);
 }
 
