@@ -9,6 +9,8 @@ ACCEL   ?= tcg
 T       ?=
 prefix  ?= /usr/local
 DESTDIR ?=
+# Where systemd and users look for it, but not outside of a prefix of one's own.
+sysconfdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 
 # Each build below chooses its own number of jobs, whatever this make was given.
 SUBMAKE := env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory -j$(JOBS)
@@ -46,8 +48,9 @@ perf: tree ## build perf
 	@$(LOCKED) perf scripts/cold-build perf build/perf $(PERF_BUILD)
 
 # asciidoc runs the first python3 of the PATH, and only Debian's has it as a module.
-install-perf: perf ## install perf under DESTDIR/prefix
+install-perf: perf ## install perf, its man pages and the agent's unit and policy under DESTDIR/prefix
 	@$(LOCKED) perf env PATH="/usr/bin:$$PATH" $(PERF_BUILD) DESTDIR=$(DESTDIR) install
+	@DESTDIR=$(DESTDIR) scripts/install-agent $(prefix) $(sysconfdir)
 
 # The unpatched perf: what it makes of a merged recording, and of its own tests.
 base-perf: ## build the unpatched perf, to compare with
