@@ -36,6 +36,7 @@ print fmt: "name=%s %s", __get_str(name), REC->common_pid ? __print_symbolic(REC
 """
 MAGIC = 0x47415650
 HELLO, WELCOME, ERROR, GET_CAPS, CAPS, PROBE, PROBE_REPLY, START, STARTED, DATA, STOP, SUMMARY, BYE = range(1, 14)
+CLOCK = 16
 
 
 def record(perf, directory):
@@ -67,16 +68,20 @@ def pipe(perf, *options):
 
 def agent_frames(stream):
     """As an agent answers, with the numbers that the client gives its requests."""
-    caps = b"release 6.12.0\nmachine x86_64\ncpus 2\nperf 6.12\nclocks perf monotonic\nperf_pv_clock page: valid\n"
+    caps = b"release 6.12.0\nmachine x86_64\ncpus 2\nperf 6.12\nclocks perf monotonic\nperf_pv_clock page: valid\n" \
+        b"start-flags 1\n"
     reply = struct.pack("<IIQ", 1, 0, 10**9)
     start = [frame(WELCOME, 1, struct.pack("<IHH", MAGIC, 1, 0)), frame(CAPS, 2, var=caps),
              frame(PROBE_REPLY, 3, reply), frame(PROBE_REPLY, 4, reply), frame(STARTED, 5)]
+    clocks = [frame(CLOCK, 5, struct.pack("<QQQQqII", *clock, 0))
+              for clock in ((9, 9, 0x77, 1, 5, 1), (20, 30, 0x77, 2, 6, 1), (90, 90, 0x77, 2, 6, 3))]
     half = len(stream) // 2
     data = [frame(DATA, 5, struct.pack("<Q", 0), stream[:half]),
             frame(DATA, 5, struct.pack("<Q", half), stream[half:])]
     summary = frame(SUMMARY, 5, struct.pack("<6QII", len(stream), len(stream), 1, 0, 0, 0, 0, 0), b"done\n")
     error = frame(ERROR, 2, struct.pack("<II", 5, 0), b"max-rate: 4000 is the most\n")
-    return {"whole": b"".join(start + data + [summary]), "order": b"".join(data + start + [summary]),
+    return {"whole": b"".join(start + data + [summary]), "clock": b"".join(start + clocks[:2] + data + clocks[2:] + [summary]),
+            "order": b"".join(data + start + [summary]),
             "refused": start[0] + error, "twice": b"".join(start + data + data)}
 
 

@@ -12,6 +12,7 @@
 
 #include "util/kvm-agent-child.h"
 #include "util/kvm-agent-client.h"
+#include "util/kvm-record-clock.h"
 #include "util/kvm-agent-options.h"
 #include "util/kvm-agent-policy.h"
 #include "util/kvm-agent-session.h"
@@ -250,16 +251,40 @@ static int receive(const uint8_t *data, size_t size, int *peer)
 
 /* The host's side of the channel */
 
+static void take_clock(void *priv, const struct kvm_agent_clock_state *state)
+{
+	if (kvm_record_clock__see_pv(priv, state))
+		fuzz_fail("no memory for a clock");
+}
+
+/* Whatever the guest says of its clock, the merge gets segments in the order of time. */
+static void check_clock(struct kvm_record_clock_facts *facts)
+{
+	struct kvm_record_clock clock;
+
+	facts->vm = (struct kvm_record_vm_clock){ .has_epoch = true, .epoch = 0x77 };
+	facts->before.related = true;
+	if (kvm_record_clock__init(&clock, facts))
+		fuzz_fail("no memory for segments");
+	for (size_t i = 1; i < clock.nr_pv; i++) {
+		if (clock.pv[i].from <= clock.pv[i - 1].from)
+			fuzz_fail("segments are not in the order of time");
+	}
+	kvm_record_clock__exit(&clock);
+	kvm_record_clock_facts__exit(facts);
+}
+
 static void run_client(const uint8_t *data, size_t size)
 {
-	static const struct kvm_agent_client_ops ops = { .data = take_data };
+	static const struct kvm_agent_client_ops ops = { .data = take_data, .clock = take_clock };
+	struct kvm_record_clock_facts facts = { .pv = { .nr = 0 } };
 	static const char * const options[] = { "-e", "cpu-clock" };
 	struct kvm_agent_client *client;
 	struct kvm_agent_reading reading;
 	struct kvm_agent_caps caps;
 	int peer, err;
 
-	client = kvm_agent_client__new(receive(data, size, &peer), &ops, NULL);
+	client = kvm_agent_client__new(receive(data, size, &peer), &ops, &facts);
 	if (!client)
 		fuzz_fail("no memory for a client");
 	err = kvm_agent_client__hello(client, KVM_AGENT_VERSION_MIN, KVM_AGENT_VERSION_MAX);
@@ -276,6 +301,7 @@ static void run_client(const uint8_t *data, size_t size)
 	if (client->stream.bytes > 64 * 1024)
 		fuzz_fail("more was taken than was allowed");
 	kvm_agent_client__delete(client);
+	check_clock(&facts);
 	close(peer);
 }
 

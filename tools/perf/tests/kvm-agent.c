@@ -490,6 +490,9 @@ static int test__bad_agents(struct test_suite *test __maybe_unused, int subtest 
 		     "not for this side"),
 		CASE("an odd reply", WELCOME("\x01") FRAME("\x10", "\x05", "\0", "\x02"), -EPROTO,
 		     "that nobody waits for"),
+		CASE("a clock", WELCOME("\x01") STARTED FRAME("\x40", "\x10", "\x30", "\x02")
+		     ZEROES_8 ZEROES_8 ZEROES_8 ZEROES_8 ZEROES_8 ZEROES_8, -EPROTO,
+		     "nobody asked for"),
 		CASE("data without START", DATA("\x02", "\0"), -EPROTO, "nobody asked for"),
 		CASE("data of another", WELCOME("\x01") STARTED DATA("\x03", "\0"), -EPROTO,
 		     "nobody asked for"),
