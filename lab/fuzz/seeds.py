@@ -80,7 +80,8 @@ def agent_frames(stream):
             frame(DATA, 5, struct.pack("<Q", half), stream[half:])]
     summary = frame(SUMMARY, 5, struct.pack("<6QII", len(stream), len(stream), 1, 0, 0, 0, 0, 0), b"done\n")
     error = frame(ERROR, 2, struct.pack("<II", 5, 0), b"max-rate: 4000 is the most\n")
-    return {"whole": b"".join(start + data + [summary]), "clock": b"".join(start + clocks[:2] + data + clocks[2:] + [summary]),
+    return {"whole": b"".join(start + data + [summary]),
+            "clock": b"".join(start + clocks[:2] + data + clocks[2:] + [summary]),
             "order": b"".join(data + start + [summary]),
             "refused": start[0] + error, "twice": b"".join(start + data + data)}
 

@@ -254,7 +254,7 @@ static int parse_fields(struct kvm_merge_format *format, struct text *text, stru
 			continue;
 		}
 		if (skip(line, "print fmt: "))
-			return common ? -EBADMSG : 0;
+			return common || !format->nr_fields ? -EBADMSG : 0;
 		if (format->nr_fields == MAX_FIELDS || !parse_field(line, field))
 			return -EBADMSG;
 		field->common = common;
