@@ -26,6 +26,7 @@ from pathlib import Path
 RUNS = 5
 MB = 1 << 20
 SIZES = {"64MB": 64 * MB, "1GB": 1024 * MB}
+OUTPUTS = {"merge": "merged", "cat": "copy", "inject": "injected"}
 RECORD = ["-q", "-a", "-g", "-e", "cpu-clock", "-F", "4000", "--switch-events"]
 # Processes that compute, and two that wake each other.
 WORK = "{0} bench mem memcpy -s 64MB -l 100 & {0} bench sched pipe -l 10000 & {0} bench syscall basic -l 10000000 & wait"
@@ -56,6 +57,10 @@ def record(perf, path):
 
 def run(command, output=os.devnull):
     """(seconds, megabytes of memory at most, seconds of a CPU)"""
+    # To remove an old output takes longer than to write a new one, and cat's is cut to nothing here.
+    for part in [output, *command]:
+        if Path(part).name in OUTPUTS.values():
+            Path(part).unlink(missing_ok=True)
     os.sync()
     with open(output, "wb") as out, open(os.devnull, "wb") as nowhere:
         started = time.monotonic()
@@ -126,8 +131,7 @@ class Bench:
         size = sum(path.stat().st_size for path in files)
         print(f"{label}: {size} bytes, {records} records with times in a host's and a guest's file")
         for name, (seconds, memory, cpu) in medians.items():
-            output = {"merge": "merged", "cat": "copy", "inject": "injected"}[name]
-            written = (self.dir / output).stat().st_size
+            written = (self.dir / OUTPUTS[name]).stat().st_size
             print(f"{name}: {seconds:.3f} s, {cpu:.3f} s of a CPU, {records / seconds / 1e6:.2f} million records/s read, "
                   f"{size / seconds / 1e6:.0f} MB/s read, {written} bytes written, {memory:.1f} MB of memory")
         for path in files:
