@@ -8,47 +8,13 @@
 
 set -u
 
-lib=$(dirname "$0")/lib
-out=$(mktemp -d /tmp/__perf_test.kvm_record_clock.XXXXX)
 err=0
-pids=()
+out=$(mktemp -d /tmp/__perf_test.kvm_record_clock.XXXXX)
+lib=$(dirname "$0")/lib
 fake=4711
 
-cleanup() {
-  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null
-  rm -rf "${out}"
-  trap - EXIT TERM INT
-}
-
-trap_cleanup() {
-  cleanup
-  exit 1
-}
-trap trap_cleanup TERM INT
-trap cleanup EXIT
-
-fail() {
-  echo "$1 [Failed: $2]"
-  cat "${out}/stderr"
-  err=1
-}
-
-# until_true COMMAND...: for 10 seconds
-until_true() {
-  local i
-
-  for ((i = 0; i < 100; i++))
-  do
-    "$@" && return
-    sleep 0.1
-  done
-  return 1
-}
-
-# says PATTERN: it must be in what perf kvm record printed
-says() {
-  grep -Eq -- "$1" "${out}/stderr"
-}
+# shellcheck source=lib/kvm.sh
+. "${lib}/kvm.sh"
 
 # guest_clock SOURCE HOST: what the guest's kernel says of its clock from now on
 guest_clock() {
@@ -78,10 +44,8 @@ start_agent() {
   echo "events cpu-clock" > "${out}/policy"
   PROCFS_PATH="${out}/proc" perf kvm agent --listen "unix:${out}/agent.sock" \
     --policy "${out}/policy" 2> "${out}/log" &
-  pids+=($!)
   until_true grep -qs listening "${out}/log" || return 1
   python3 "${lib}/kvm_agent_tap.py" "${out}/tap.sock" "${out}/agent.sock" "${out}/guest" &
-  pids+=($!)
   until_true [ -S "${out}/tap.sock" ]
 }
 
@@ -94,7 +58,6 @@ record() {
     --no-guest-symbols --guest="unix:${out}/tap.sock,pid=${fake},name=g" \
     -- sh -c "touch '${out}/running'; while :; do :; done" 2> "${out}/stderr" < /dev/null &
   recorder=$!
-  pids+=("${recorder}")
   until_true [ -e "${out}/running" ]
   sleep 0.7
   while [ $# -gt 0 ]
