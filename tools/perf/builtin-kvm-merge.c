@@ -270,6 +270,8 @@ static void print_stats(FILE *fp, const struct kvm_merge_stats *stats,
 	print_left_out(fp, stats->unknown, "records of a type that this perf does not know");
 	print_left_out(fp, stats->unreadable, "records of a guest's cgroups and BPF programs");
 	print_left_out(fp, stats->no_format, "samples of tracepoints whose format cannot be used");
+	print_left_out(fp, stats->guest_mode,
+		       "samples in guest mode of these VMs, by events that exclude guests");
 	print_left_out(fp, stats->too_large, "records that are too large for an identifier");
 	if (stream->file->cut || stream->damaged)
 		fprintf(fp, "  the file is cut off or damaged: its end is left out\n");

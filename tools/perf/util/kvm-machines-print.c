@@ -198,6 +198,7 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 		[KVM_MACHINE_TOO_LARGE]		= "records too large",
 		[KVM_MACHINE_LATE]		= "records",
 		[KVM_MACHINE_STEPPED_BACK]	= "records",
+		[KVM_MACHINE_GUEST_MODE]	= "samples in guest mode",
 	};
 
 	print_flags(machine->value[KVM_MACHINE_FLAGS], fp);
@@ -208,6 +209,8 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 		     KVM_MACHINE_LOST_CHANNEL);
 	print_values(machine, fp, "left out: ", texts, KVM_MACHINE_DAMAGED,
 		     KVM_MACHINE_TOO_LARGE);
+	print_values(machine, fp, "left to the guests: ", texts, KVM_MACHINE_GUEST_MODE,
+		     KVM_MACHINE_GUEST_MODE);
 	print_values(machine, fp, "out of order: ", texts, KVM_MACHINE_LATE, KVM_MACHINE_LATE);
 	print_values(machine, fp, "stepped back with the clock: ", texts,
 		     KVM_MACHINE_STEPPED_BACK, KVM_MACHINE_STEPPED_BACK);

@@ -34,6 +34,7 @@ enum kvm_machine_value {
 	KVM_MACHINE_TOO_LARGE,
 	KVM_MACHINE_LATE,		/* records that are in the file, out of order */
 	KVM_MACHINE_STEPPED_BACK,	/* likewise, as the clock was set back */
+	KVM_MACHINE_GUEST_MODE,		/* of the host, left out: the guests' own are there */
 	KVM_MACHINE_NR_VALUES,
 };
 

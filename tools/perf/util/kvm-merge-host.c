@@ -66,6 +66,33 @@ static int look_at_user_record(struct kvm_merge_host *host, const union perf_eve
 	}
 }
 
+static bool is_merged(const struct kvm_merge *merge, u32 pid)
+{
+	for (size_t i = 0; i < merge->nr_guests; i++) {
+		if (merge->guests[i].opts.pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The kernel does not heed exclude_guest where an event is one of software, such as
+ * cpu-clock. A reader would take the vCPU's thread for one of the guest's, and the time
+ * would be there twice, as the guest's own samples are of it as well.
+ */
+static bool is_excluded(const struct kvm_merge *merge, const struct kvm_merge_attr *attr,
+			union perf_event *event)
+{
+	const u16 mode = event->header.misc & PERF_RECORD_MISC_CPUMODE_MASK;
+	const u32 *tid;
+
+	if (event->header.type != PERF_RECORD_SAMPLE || !attr->attr.exclude_guest ||
+	    (mode != PERF_RECORD_MISC_GUEST_KERNEL && mode != PERF_RECORD_MISC_GUEST_USER))
+		return false;
+	tid = (u32 *)kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TID);
+	return tid && is_merged(merge, tid[0]);
+}
+
 static int host__look(struct kvm_merge_stream *stream, struct kvm_merge_entry *entry)
 {
 	struct kvm_merge_host *host = stream->data;
@@ -81,6 +108,10 @@ static int host__look(struct kvm_merge_stream *stream, struct kvm_merge_entry *e
 	attr = find_attr(host, event, &entry->id);
 	if (!attr) {
 		host->stats.damaged++;
+		return KVM_MERGE_DONE;
+	}
+	if (is_excluded(host->merge, attr, event)) {
+		host->stats.guest_mode++;
 		return KVM_MERGE_DONE;
 	}
 	entry->time = *kvm_merge_layout__field(&attr->layout, event, KVM_MERGE_TIME);

@@ -30,6 +30,7 @@ static void set_stats(struct kvm_machine *machine, const struct kvm_merge_stats 
 	val[KVM_MACHINE_TOO_LARGE]	= stats->too_large;
 	val[KVM_MACHINE_LATE]		= stream->late;
 	val[KVM_MACHINE_STEPPED_BACK]	= stats->stepped_back;
+	val[KVM_MACHINE_GUEST_MODE]	= stats->guest_mode;
 	if (file->cut || stream->damaged)
 		val[KVM_MACHINE_FLAGS] |= KVM_MACHINE_FLAG_CUT;
 }

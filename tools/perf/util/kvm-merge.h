@@ -64,6 +64,7 @@ struct kvm_merge_stats {
 	u64	unreadable;	/* what no reader can do for a guest */
 	u64	no_format;	/* samples of tracepoints that cannot be described */
 	u64	stepped_back;	/* not left out, but earlier than a segment before */
+	u64	guest_mode;	/* samples of the host: its event excludes guests */
 };
 
 /* Which thread of the host runs a vCPU, and where, as far as the host's recording tells. */

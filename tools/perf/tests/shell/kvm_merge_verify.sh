@@ -51,6 +51,23 @@ test_inside() {
     fail "${name}" "names"
 }
 
+# What an event that excludes guests has of a guest is left to the guest's own recording, where
+# there is one: of process 100, not of 300, and not by the event that excludes none.
+test_guest_mode() {
+  local name="Guest mode"
+
+  make host "${out}/host" "${intervals[@]}" "clock 5100 100 101 5" "clock 5200 100 101 4" \
+    "clock 5300 100 101 1" "clock 5400 300 301 5" "both-clock 5500 100 101 5"
+  make guest "${out}/guest" "sample 1500 0"
+  check "${name}" "left out: 2 samples in guest mode"
+  perf script -i "${out}/merged" -G -F tid,event,time --ns 2> /dev/null |
+    sed -n 's/^ *\([0-9]*\) .*[ .]0*\([0-9]*\): *\(\S*clock\): *$/\1 \2 \3/p' > "${out}/got"
+  printf '%s\n' "101 5300 clock" "301 5400 clock" "101 5500 both-clock" > "${out}/expected"
+  cmp "${out}/expected" "${out}/got" || fail "${name}" "samples: $(cat "${out}/got")"
+  run 0 perf report -i "${out}/merged" --header-only || fail "${name}" "header"
+  says "left to the guests: 2 samples in guest mode" || fail "${name}" "header's text"
+}
+
 # How far off they are: from the nearer end, and of vCPU 0, though vCPU 1 runs
 test_outside() {
   local name="Outside"
@@ -141,6 +158,7 @@ test_not_known() {
 }
 
 test_inside
+test_guest_mode
 test_outside
 test_two_vms
 test_unknown

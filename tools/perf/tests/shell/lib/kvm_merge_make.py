@@ -6,8 +6,9 @@ usage: kvm_merge_make.py host|guest < LINES > FILE
 
 A line is one record:
   host:  enter TIME PID TID VCPU | leave TIME PID TID VCPU | lost TIME NUMBER |
-         lost-samples NUMBER
+         lost-samples NUMBER | clock|both-clock TIME PID TID MODE
   guest: sample TIME CPU
+MODE is a cpumode, as 5 for a guest's user; clock's event excludes guests, both-clock's does not.
 """
 
 import struct
@@ -16,8 +17,9 @@ import sys
 IP, TID, TIME, CPU, PERIOD, RAW, IDENTIFIER = 1, 2, 4, 0x80, 0x100, 0x400, 0x10000
 SAMPLE_TYPE = IP | TID | TIME | CPU | PERIOD | IDENTIFIER
 SAMPLE_ID_ALL = 1 << 18
+EXCLUDE_GUEST = 1 << 20
 TRACEPOINT, SOFTWARE = 2, 1
-ENTRY, EXIT, CLOCK = 7001, 7002, 7003
+ENTRY, EXIT, CLOCK, BOTH_CLOCK = 7001, 7002, 7003, 7004
 
 FORMAT = """name: {name}
 ID: {number}
@@ -43,8 +45,8 @@ def record(kind, body, misc=0):
     return struct.pack("=IHH", kind, misc, 8 + len(body)) + body
 
 
-def attr(kind, config, number, raw):
-    body = struct.pack("=IIQQQQQ", kind, 136, config, 1, SAMPLE_TYPE | raw, 0, SAMPLE_ID_ALL)
+def attr(kind, config, number, raw, flags=0):
+    body = struct.pack("=IIQQQQQ", kind, 136, config, 1, SAMPLE_TYPE | raw, 0, SAMPLE_ID_ALL | flags)
     return record(64, body.ljust(136, b"\0") + struct.pack("=Q", number))
 
 
@@ -87,6 +89,9 @@ def host_record(kind, *args):
         return record(2, struct.pack("=QQ", ENTRY, args[1]) + trailer(args[0]))
     if kind == "lost-samples":
         return record(13, struct.pack("=Q", args[0]) + trailer(0))
+    if kind in ("clock", "both-clock"):
+        time, pid, tid, mode = args
+        return sample(CLOCK if kind == "clock" else BOTH_CLOCK, time, 0, pid, tid, mode=mode)
     time, pid, tid, vcpu = args
     number = ENTRY if kind == "enter" else EXIT
     # With its size, the raw data has a multiple of eight bytes.
@@ -105,6 +110,8 @@ def main():
     out.write(struct.pack("=8sQ", b"PERFILE2", 16))
     if is_host:
         out.write(attr(TRACEPOINT, ENTRY, ENTRY, RAW) + attr(TRACEPOINT, EXIT, EXIT, RAW))
+        out.write(attr(SOFTWARE, 0, CLOCK, 0, EXCLUDE_GUEST) + name(CLOCK, "clock"))
+        out.write(attr(SOFTWARE, 0, BOTH_CLOCK, 0) + name(BOTH_CLOCK, "both-clock"))
         out.write(name(ENTRY, "kvm:kvm_entry") + name(EXIT, "kvm:kvm_exit") + tracing_data())
     else:
         out.write(attr(SOFTWARE, 0, CLOCK, 0) + name(CLOCK, "kvm:kvm_entry"))
