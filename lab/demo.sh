@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Shows, from a host VM and the guest inside it, what pvperf counts on both sides; runs in the host VM.
+# Shows, from a host VM and the guest inside it, what pvperf counts on both sides, and a profile of both together;
+# runs in the host VM.
 . lab/tests/lib.sh
 
 events=cycles,instructions,pvpmu/vm-exits/,pvpmu/guest-ns/,pvpmu/steal-ns/
@@ -55,3 +56,33 @@ for event in vm-exits guest-ns; do
 		exit !(guest > 0 && guest <= host)
 	}' || fail "the guest counted more $event than its host, or nothing"
 done
+
+# The second part: one profile of both, of work that has the guest leave to its host now and then.
+say "guest: perf kvm agent --listen vsock"
+guest "setsid perf kvm agent --listen vsock >/tmp/agent.log 2>&1 </dev/null &
+	i=0
+	until grep -q listening /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
+	cat /tmp/agent.log"
+
+# list REPORT-COMMAND...: the first list that it prints, that of CPU time, without its blanks and remarks
+list() {
+	"$@" -i "$data" --stdio --no-children -g none --percent-limit 0.7 2>/dev/null |
+		sed -e '/kvm:kvm_entry/,$d' -e 's/ *$//' -e '/^# To display/d' -e '/^#$/d' | cat -s
+}
+
+data=$work/perf.data.kvm
+load="perf bench sched pipe -l 5000; $load"
+set -- --guest=guest -e cpu-clock --guest-event=pvpmu/guest-ns/ --join-events=cpu-clock+pvpmu/guest-ns/ -F 200 -g --verify
+say "host: perf kvm record $* -- (the guest works)"
+perf kvm record "$@" -o "$data" -- guest sh -c "$load" >"$work/out" 2>&1 || fail "perf kvm record: $(cat "$work/out")"
+sed -n '/MACHINE/,$p' "$work/out"
+
+say "host: report of an unmodified perf, the CPU time of host and guest in one list"
+list build/base-perf/perf report --sort comm,dso,sym >"$work/report"
+cat "$work/report"
+for line in ' \[kernel.kallsyms\]  *\[k\]' ' gzip  *gzip  *\[u\]' ' \[guest.kernel.kallsyms.*\[g\] [a-z]'; do
+	grep -qE "$line" "$work/report" || fail "the report has no line with '$line'"
+done
+
+say "host: perf kvm report, with VM and vCPU"
+list perf kvm report

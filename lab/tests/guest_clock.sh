@@ -74,7 +74,7 @@ assert_contains "$work/out" "measured: the guest's clock is the host's, -?[0-9]+
 perf kvm pvpmu clock -j --vm "$place" >"$work/host.json"
 cat "$work/host.json"
 measured="d['host']['vms'][0]['measured']"
-assert_json "$work/host.json" "$measured['agrees'] and abs($measured['apart_ns']) <= $measured['bound_ns'] < 1e9" \
+assert_json "$work/host.json" "${measured}['agrees'] and abs(${measured}['apart_ns']) <= ${measured}['bound_ns'] < 1e9" \
 	"the measure as JSON"
 
 in_guest "echo 0 >$online"

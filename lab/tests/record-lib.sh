@@ -25,9 +25,9 @@ start_agent() {
 		grep -E 'listening|serving' /tmp/agent.log" || fail "the agent: $(guest -g own cat /tmp/agent.log)"
 }
 
-# samples_of COMM: how many samples that the guest's program has in $work/data, by the unmodified perf
+# samples_of COMM: how many samples of CPU time the guest's program has in $work/data, by the unmodified perf
 samples_of() {
 	$base script -i "$work/data" -F comm,pid,machine_pid,vcpu,event,ip >"$work/script" 2>"$work/err" ||
 		fail "unmodified perf script: $(cat "$work/err")"
-	grep -cE "^VM: *$own_pid VCPU:000 +$1 .*guest-ns" "$work/script" || :
+	grep -cE "^VM: *$own_pid VCPU:000 +$1 .*(guest-ns|cpu-clock)" "$work/script" || :
 }

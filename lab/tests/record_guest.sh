@@ -13,7 +13,7 @@ record() {
 	shift
 	rm -rf "$work/data"
 	perf --buildid-dir "$cache" kvm record --guest="own,clock=$clock" "$@" -o "$work/data" \
-		-e cpu-clock --guest-event=pvpmu/guest-ns/ -F 200 -g -- \
+		-e cpu-clock --guest-event=pvpmu/guest-ns/ --join-events=cpu-clock+pvpmu/guest-ns/ -F 200 -g -- \
 		guest -g own -t 60 "own-chain 3; dd if=/dev/zero of=/dev/null bs=1M count=$kernel_mb 2>/dev/null" >"$work/out" 2>&1 ||
 		fail "perf kvm record, clock=$clock: $(cat "$work/out" && guest -g own cat /tmp/agent.log)"
 	cat "$work/out"
@@ -26,7 +26,9 @@ assert_merged() {
 	assert_eq "$(awk -v RS= '/ own-chain / && NF > 6 { found = 1 } END { print found + 0 }' "$work/script")" 1 \
 		"their callchains"
 	$base report -i "$work/data" --stdio >"$work/report" 2>&1 || fail "unmodified perf report: $(tail -n 3 "$work/report")"
-	assert_contains "$work/report" 'guest-ns/@own' "unmodified perf report has the guest's event"
+	assert_eq "$(grep -cE '^# Samples: .* of event .(cpu-clock|pvpmu)' "$work/report")" 1 "lists of host's and guest's time"
+	assert_contains "$work/report" 'own-chain' "the guest's program is in it"
+	assert_contains "$work/report" 'kvm_arch_vcpu_ioctl_run' "so is the host's KVM"
 }
 
 # report PERF: functions and their callers, to $work/report

@@ -326,8 +326,9 @@ static void handle_bye(struct kvm_agent_session *session, const struct kvm_frame
 		kvm_agent_error__set(&session->end, 0, false, "ended by the host%s", amid);
 	else
 		kvm_agent_error__set(&session->end, 0, false,
-				     "ended by the host%s, which counted %" PRIu64 " samples and %" PRIu64 " lost",
-				     amid, le64toh(bye.samples), le64toh(bye.lost));
+				     "ended by the host%s, which counted %llu samples and %llu lost",
+				     amid, (unsigned long long)le64toh(bye.samples),
+				     (unsigned long long)le64toh(bye.lost));
 	end_session(session);
 }
 

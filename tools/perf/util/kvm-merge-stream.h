@@ -43,7 +43,7 @@ struct kvm_merge_pool {
 
 struct kvm_merge_stream {
 	const struct kvm_merge_file *file;
-	/* Looks at a record before it is sorted, and sets its time and id: a verdict, or an error */
+	/* Looks at a record before it is sorted, sets its time and id: a verdict, or an error */
 	int			(*look)(struct kvm_merge_stream *stream,
 					struct kvm_merge_entry *entry);
 	void			*data;		/* the owner's */

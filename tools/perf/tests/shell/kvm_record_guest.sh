@@ -226,7 +226,8 @@ test_refusals() {
   says "no-such-command cannot be run: No such file" || fail "${name}" "no such command"
   until_true grep -q "ended by the host amid a recording" "${out}/guest.log" ||
     fail "${name}" "the agent's log of no such command: $(cat "${out}/guest.log")"
-  grep -q "connection was lost" "${out}/guest.log" && fail "${name}" "a session was not ended: $(cat "${out}/guest.log")"
+  grep -q "connection was lost" "${out}/guest.log" &&
+    fail "${name}" "a session was not ended: $(cat "${out}/guest.log")"
   run 1 perf kvm record -o "${out}/none/data" -e cpu-clock \
     --guest="unix:${out}/guest.sock,pid=${vm}" -- true || fail "${name}" "status of no directory"
   says "no directory can be made beside it: No such file" || fail "${name}" "no directory"
@@ -392,7 +393,8 @@ test_killed() {
   wait "${recorder}" 2> /dev/null
   until_true no_record || fail "${name}" "perf record is left"
   pgrep -f "touch '${out}/running'" > /dev/null && fail "${name}" "the command is left"
-  until_true grep -q "connection was lost" "${out}/guest.log" || fail "${name}" "the agent's session"
+  until_true grep -q "connection was lost" "${out}/guest.log" ||
+    fail "${name}" "the agent's session"
   # What there was is still good.
   run 0 perf script -i "$(parts)/host.data" -F event || fail "${name}" "the host's part"
   [ -s "$(parts)/guest1-g.data" ] || fail "${name}" "the guest's part"
