@@ -59,10 +59,7 @@ done
 
 # The second part: one profile of both, of work that has the guest leave to its host now and then.
 say "guest: perf kvm agent --listen vsock"
-guest "setsid perf kvm agent --listen vsock >/tmp/agent.log 2>&1 </dev/null &
-	i=0
-	until grep -q listening /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
-	cat /tmp/agent.log"
+guest-agent guest
 
 # list REPORT-COMMAND...: the first list that it prints, that of CPU time, without its blanks and remarks
 list() {

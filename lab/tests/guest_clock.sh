@@ -64,9 +64,7 @@ assert_contains "$work/out" "^ +1 .* page +yes +$(relation 2) +$(relation 3) " "
 assert_json "$work/host.json" "d['host']['vms'][0]['measured'] is None" "nothing is measured without an agent"
 
 # With an agent in the guest the host does not have to believe it.
-in_guest "setsid perf kvm agent --listen vsock >/tmp/agent.log 2>&1 </dev/null &
-	i=0
-	until grep -q listening /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done"
+guest-agent "$place"
 perf kvm pvpmu clock --vm "$place" >"$work/out"
 cat "$work/out"
 assert_contains "$work/out" "measured: the guest's clock is the host's, -?[0-9]+ ns apart in a round trip that proves [0-9]+ ns\$" \

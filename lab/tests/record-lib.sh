@@ -17,14 +17,6 @@ start_own() {
 	own_pid=$(guest-pid own)
 }
 
-# start_agent ADDRESS: the guest's agent, and waits until it listens
-start_agent() {
-	guest -g own "setsid perf kvm agent --listen $1 >/tmp/agent.log 2>&1 </dev/null &
-		i=0
-		until grep -qE 'listening|serving' /tmp/agent.log || [ \$((i += 1)) -gt 300 ]; do sleep 0.1; done
-		grep -E 'listening|serving' /tmp/agent.log" || fail "the agent: $(guest -g own cat /tmp/agent.log)"
-}
-
 # samples_of COMM: how many samples of CPU time the guest's program has in $work/data, by the unmodified perf
 samples_of() {
 	$base script -i "$work/data" -F comm,pid,machine_pid,vcpu,event,ip >"$work/script" 2>"$work/err" ||

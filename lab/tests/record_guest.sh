@@ -58,7 +58,7 @@ verified() {
 }
 
 start_own
-start_agent vsock
+guest-agent own
 kernel_mb=400
 
 record pv --verify

@@ -55,14 +55,14 @@ longest_gap() {
 
 start_own
 
-start_agent virtio:perf.0
+guest-agent own virtio:perf.0
 begin "unix:$own_port,name=own"
 sleep 2
 end 0 50
 assert_contains "$work/out" "own \(pid $own_pid\)" "the VM behind the virtio port"
 guest -g own pkill perf
 
-start_agent vsock
+guest-agent own
 begin own
 guest-qmp own stop
 sleep $pause
@@ -78,7 +78,7 @@ until_said "guest 'own': .*(lost|silent)"
 wait_for_other_boot own "$boot"
 end 3 20
 
-start_agent vsock
+guest-agent own
 begin own
 sleep 2
 kill -KILL "$own_pid"
