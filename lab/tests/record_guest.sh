@@ -7,14 +7,14 @@
 # Nothing of it may be known from before.
 cache=$work/debug
 
-# record CLOCK [OPTION...]: the guest works for 3 s meanwhile; what is printed goes to $work/out
+# record CLOCK [OPTION...]: the guest works for some seconds meanwhile; what is printed goes to $work/out
 record() {
 	clock=$1
 	shift
 	rm -rf "$work/data"
 	perf --buildid-dir "$cache" kvm record --guest="own,clock=$clock" "$@" -o "$work/data" \
 		-e cpu-clock --guest-event=pvpmu/guest-ns/ --join-events=cpu-clock+pvpmu/guest-ns/ -F 200 -g -- \
-		guest -g own -t 60 "own-chain 3; dd if=/dev/zero of=/dev/null bs=1M count=$kernel_mb 2>/dev/null" >"$work/out" 2>&1 ||
+		guest -g own -t 60 "own-chain $seconds; dd if=/dev/zero of=/dev/null bs=1M count=$kernel_mb 2>/dev/null" >"$work/out" 2>&1 ||
 		fail "perf kvm record, clock=$clock: $(cat "$work/out" && guest -g own cat /tmp/agent.log)"
 	cat "$work/out"
 }
@@ -59,7 +59,7 @@ verified() {
 
 start_own
 guest-agent own
-kernel_mb=400
+seconds=2 kernel_mb=400
 
 record pv --verify
 assert_merged
