@@ -9,10 +9,10 @@ base=build/base-perf/perf
 own_port=/run/lab/own.port
 own_kernel=build/kernel-guest/arch/x86/boot/bzImage
 
-# The guest, with a virtio port for an agent beside its vsock. Sets own_pid.
+# start_own reset|shutdown: the guest, with a virtio port for an agent beside its vsock, and what a reboot does. Sets own_pid.
 start_own() {
 	guest-stop own
-	guest-start own vcpus=1 root=image mem=400 kernel=$own_kernel -- -action reboot=reset \
+	guest-start own vcpus=1 root=image mem=400 kernel=$own_kernel -- -action "reboot=$1" \
 		-chardev "socket,id=perf,path=$own_port,server=on,wait=off" -device virtserialport,chardev=perf,name=perf.0
 	own_pid=$(guest-pid own)
 }

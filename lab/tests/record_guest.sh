@@ -57,7 +57,7 @@ verified() {
 	sed -n 's/^verify: .*(\([0-9]*\)\.\([0-9]\{3\}\) %).*/\1\2/p' "$work/out"
 }
 
-start_own
+start_own shutdown
 guest-agent own
 seconds=2 kernel_mb=400
 

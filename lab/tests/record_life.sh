@@ -53,7 +53,7 @@ longest_gap() {
 		END { printf "%d\n", gap * 1000 }'
 }
 
-start_own
+start_own reset
 
 guest-agent own virtio:perf.0
 begin "unix:$own_port,name=own"
