@@ -18,11 +18,13 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include "debug.h"
+#include "event.h"
 #include "kvm-agent-client.h"
 #include "kvm-agent-options.h"
 #include "kvm-agent-policy.h"
 #include "kvm-agent-session.h"
 #include "kvm-channel.h"
+#include "kvm-pvpmu.h"
 #include "tests.h"
 
 /* Lengths, too: all that is compared here is small. */
@@ -158,18 +160,20 @@ static int test__options_good(struct test_suite *test __maybe_unused, int subtes
 		const char *argv;	/* behind "perf record --output=-" */
 		bool workload;
 	} cases[] = {
-		{ "--all-cpus", " --all-cpus --freq=1000 --mmap-pages=128", false },
-		{ "--pid=1,2 --count=5", " --pid=1,2 --count=5 --mmap-pages=128", false },
-		{ "--cpu=0-1 --freq=9 --mmap-pages=4",
-		  " --cpu=0-1 --freq=9 --mmap-pages=4", false },
+		{ "--all-cpus --event=x", " --all-cpus --event=x --freq=1000 --mmap-pages=128",
+		  false },
+		{ "--pid=1,2 --event=x --count=5",
+		  " --pid=1,2 --event=x --count=5 --mmap-pages=128", false },
+		{ "--cpu=0-1 --event=x --freq=9 --mmap-pages=4",
+		  " --cpu=0-1 --event=x --freq=9 --mmap-pages=4", false },
 		{ "--all-cpus --event=cycles:u --event=instructions --freq=1 --mmap-pages=1",
 		  " --all-cpus --event=cycles:u --event=instructions --freq=1 --mmap-pages=1",
 		  false },
-		{ "--call-graph=dwarf,8192 --tid=7 --switch-events --freq=1 --mmap-pages=1",
-		  " --call-graph=dwarf,8192 --tid=7 --switch-events --freq=1 --mmap-pages=1",
+		{ "--call-graph=dwarf,8192 --tid=7 --switch-events --event=x --freq=1 --mmap-pages=1",
+		  " --call-graph=dwarf,8192 --tid=7 --switch-events --event=x --freq=1 --mmap-pages=1",
 		  false },
-		{ "--freq=1 --mmap-pages=1 -- true --output=x",
-		  " --freq=1 --mmap-pages=1 -- true --output=x", true },
+		{ "--event=x --freq=1 --mmap-pages=1 -- true --output=x",
+		  " --event=x --freq=1 --mmap-pages=1 -- true --output=x", true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -282,6 +286,28 @@ static int test__options_limits(struct test_suite *test __maybe_unused, int subt
 		strcat(text, " --event=x");
 	TEST_ASSERT_VAL("too many", make_options(&opts, &policy, text, &error) &&
 				    strstr(error.text, "more than 64"));
+	kvm_agent_policy__exit(&policy);
+	return TEST_OK;
+}
+
+/* What runs is what was checked: perf's own choice, as if the host had named it. */
+static int test__options_no_event(struct test_suite *test __maybe_unused,
+				  int subtest __maybe_unused)
+{
+	const char *event = kvm_pvpmu__default_event(perf_event_paranoid_check(1));
+	struct kvm_agent_error error = { .code = 0 };
+	struct kvm_agent_policy policy;
+	struct kvm_agent_options opts;
+	char expected[128];
+
+	scnprintf(expected, sizeof(expected), " --all-cpus --event=%s --freq=1000 --mmap-pages=128",
+		  event);
+	ASSERT_EQUAL("allowed", check_argv("--all-cpus", expected, false), TEST_OK);
+	TEST_ASSERT_VAL("policy", !init_policy(&policy, "events sched:*"));
+	TEST_ASSERT_VAL("refused", make_options(&opts, &policy, "--all-cpus", &error));
+	TEST_ASSERT_VAL("sentence", strstr(error.text, event) &&
+				    strstr(error.text, "not in the 'events' of the agent's policy") &&
+				    !error.fatal);
 	kvm_agent_policy__exit(&policy);
 	return TEST_OK;
 }
@@ -778,6 +804,7 @@ static struct test_case kvm_agent_tests[] = {
 	TEST_CASE("Options of a recording", options_good),
 	TEST_CASE("Refused options", options_bad),
 	TEST_CASE("Limits of options", options_limits),
+	TEST_CASE("No event from the host", options_no_event),
 	TEST_CASE("Hosts that break the protocol", bad_hosts),
 	TEST_CASE("Hosts that are silent", silent_hosts),
 	TEST_CASE("Agents that break the protocol", bad_agents),

@@ -20,7 +20,9 @@
 #include <internal/lib.h>
 #include "kvm-agent-child.h"
 #include "kvm-agent-policy.h"
+#include "event.h"
 #include "kvm-channel.h"
+#include "kvm-pvpmu.h"
 #include "pv-clock.h"
 #include "string2.h"
 
@@ -339,6 +341,23 @@ static void push(struct kvm_agent_options *opts, const char *arg)
 	opts->argv[opts->argc++] = arg;
 }
 
+/* Never left to perf, whose default knows nothing of the policy. */
+static int add_event(struct kvm_agent_options *opts, const struct checks *checks)
+{
+	const char *event;
+
+	if (was_seen(opts, "event"))
+		return 0;
+	event = kvm_pvpmu__default_event(perf_event_paranoid_check(1));
+	if (check_events(checks, event))
+		return refused(checks->error,
+			       "without --event it is %s, which is not in the 'events' of the agent's policy: give --event",
+			       event);
+	scnprintf(opts->event, sizeof(opts->event), "--event=%s", event);
+	push(opts, opts->event);
+	return 0;
+}
+
 static int add_freq(struct kvm_agent_options *opts, const struct checks *checks)
 {
 	const u64 freq = min_t(u64, DEFAULT_FREQ, checks->policy->max_rate);
@@ -352,7 +371,7 @@ static int add_freq(struct kvm_agent_options *opts, const struct checks *checks)
 	return 0;
 }
 
-/* Never left to perf, whose default knows nothing of the policy. */
+/* As add_event(). */
 static int add_pages(struct kvm_agent_options *opts, const struct checks *checks)
 {
 	u64 pages = DEFAULT_PAGES;
@@ -424,8 +443,9 @@ static int build(struct kvm_agent_options *opts, const struct checks *checks, si
 	push(opts, "record");
 	push(opts, "--output=-");
 	push(opts, KVM_AGENT_CHILD_CONTROL);
-	err = take_options(opts, checks, &pos, end) ?: add_freq(opts, checks) ?:
-	      add_pages(opts, checks) ?: take_workload(opts, checks, pos, end);
+	err = take_options(opts, checks, &pos, end) ?: add_event(opts, checks) ?:
+	      add_freq(opts, checks) ?: add_pages(opts, checks) ?:
+	      take_workload(opts, checks, pos, end);
 	if (!err && !opts->target)
 		err = refused(checks->error,
 			      "nothing says what to record: give --all-cpus, --cpu, --pid or --tid");

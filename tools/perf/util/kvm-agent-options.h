@@ -11,12 +11,13 @@
 struct kvm_agent_error;
 struct kvm_agent_policy;
 
-/* "perf record -o - --control=" before, --freq, --mmap-pages and NULL behind the host's. */
+/* "perf record -o - --control=" before; --event, --freq, --mmap-pages, NULL behind the host's. */
 #define KVM_AGENT_MAX_ARGV	(KVM_AGENT_MAX_OPTIONS + 8)
 
 /* A command line for execv(), which points into the other members. */
 struct kvm_agent_options {
 	char		*text;
+	char		 event[40];
 	char		 freq[40];
 	char		 pages[40];
 	const char	*argv[KVM_AGENT_MAX_ARGV];

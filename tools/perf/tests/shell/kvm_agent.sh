@@ -231,10 +231,14 @@ test_refusal() {
   host record --all-cpus --event=faults 2> "${out}/stderr" && fail "${name}" "an event"
   nothing_left
   says "error 5: event 'faults' is not in the 'events'" || fail "${name}" "$(cat "${out}/stderr")"
+  host record --all-cpus 2> "${out}/stderr" && fail "${name}" "perf's default event"
+  nothing_left
+  says "error 5: without --event it is .* not in the 'events'" ||
+    fail "${name}" "$(cat "${out}/stderr")"
   host record --all-cpus "--output=${out}/x" 2> "${out}/stderr" && fail "${name}" "an option"
   nothing_left
   says "error 5: option '--output" || fail "${name}" "$(cat "${out}/stderr")"
-  host record -- touch "${out}/x" 2> "${out}/stderr" && fail "${name}" "a command"
+  host record --event=cpu-clock -- touch "${out}/x" 2> "${out}/stderr" && fail "${name}" "a command"
   says "error 5: .*workload no" || fail "${name}" "$(cat "${out}/stderr")"
   [ ! -e "${out}/x" ] || fail "${name}" "something was written"
 }
