@@ -212,11 +212,14 @@ static int add_all(struct kvm_record_targets *targets, const struct kvm_record_w
 
 		if (vms->kvm_known && !vm->by_kvm)
 			continue;
-		if (vm->cid || *vm->socket)
+		if (vm->cid || *vm->socket) {
 			err = add_vm(targets, who, vm);
-		else
-			pr_warning("VM '%s' (pid %d) is left out: no address of an agent is found.\n",
-				   kvm_record_vm__show_name(vm, name, sizeof(name)), vm->pid);
+			if (!err)
+				targets->targets[targets->nr - 1].by_all = true;
+			continue;
+		}
+		pr_warning("VM '%s' (pid %d) is left out: no address of an agent is found.\n",
+			   kvm_record_vm__show_name(vm, name, sizeof(name)), vm->pid);
 	}
 	if (!err && targets->nr == before) {
 		pr_err("--guest=all: there is no VM with a way to an agent.\n");

@@ -38,6 +38,7 @@ struct kvm_record_target {
 	char				address[300];
 	char				name[KVM_RECORD_NAME_MAX + 1];
 	pid_t				pid;		/* 0: the socket will tell */
+	bool				by_all;		/* the user did not name it */
 	struct kvm_record_clock_opts	clock;
 };
 

@@ -146,17 +146,37 @@ static void look_at_vm(struct kvm_record_guest *guest)
 		pr_debug("  the vCPUs' threads are found by their names: KVM's debugfs does not tell them\n");
 }
 
+/* Those behind it move up: they are not connected yet, so nothing points to them. */
+static void leave_out(struct kvm_record *rec, struct kvm_record_guest *guest)
+{
+	const size_t behind = rec->guests + rec->nr_guests - (guest + 1);
+
+	pr_warning("VM '%s' (pid %d) is left out: %s\n", guest->target.name, guest->target.pid,
+		   guest->failure);
+	kvm_record_guest__exit(guest);
+	memmove(guest, guest + 1, behind * sizeof(*guest));
+	rec->nr_guests--;
+}
+
 static int connect_guests(struct kvm_record *rec)
 {
-	for (size_t i = 0; i < rec->nr_guests && !is_interrupted(rec); i++) {
-		struct kvm_record_guest *guest = &rec->guests[i];
+	struct kvm_record_guest *guest = rec->guests;
 
-		if (kvm_record_guest__connect(guest))
+	while (guest < rec->guests + rec->nr_guests && !is_interrupted(rec)) {
+		if (!kvm_record_guest__connect(guest)) {
+			check_pid(rec, guest);
+			look_at_vm(guest);
+		} else if (guest->target.by_all) {
+			leave_out(rec, guest);
 			continue;
-		check_pid(rec, guest);
-		look_at_vm(guest);
+		}
+		guest++;
 	}
 	kvm_record__tell_failures(rec);
+	if (!rec->nr_guests) {
+		pr_err("--guest=all: no VM's agent can be reached.\n");
+		return -ENOENT;
+	}
 	return any_failed(rec) ? -EIO : is_interrupted(rec) ? -EINTR : 0;
 }
 

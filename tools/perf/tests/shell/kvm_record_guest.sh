@@ -207,6 +207,44 @@ test_two_guests() {
   says "is there twice" || fail "${name}" "text of one pid for both"
 }
 
+# In a namespace of processes, so that the VMs that this machine may have are not there.
+test_all() {
+  local name="All guests"
+
+  if ! unshare -pf --mount-proc true 2> /dev/null || [ -e /sys/kernel/debug/kvm ]
+  then
+    echo "${name} [Skipped: needs the right to unshare, and no KVM that can be asked]"
+    return
+  fi
+  unshare -pf --mount-proc bash "$0" all || err=1
+}
+
+test_all_inside() {
+  local name="All guests" first="" sock
+
+  start_agent all "events cpu-clock" || fail "${name}" "agent"
+  for sock in all none all2
+  do
+    start_vm -name "guest=${sock}" -chardev "socket,id=c0,path=${out}/${sock}.sock" \
+      -device virtserialport,bus=b.0,chardev=c0,name=perf.0
+    until_true pgrep -f "path=${out}/${sock}.sock" > /dev/null
+    first=${first:-${vm}}
+  done
+  start_vm -name guest=bare
+  start_agent all2 "events cpu-clock" || fail "${name}" "second agent"
+  # shellcheck disable=SC2046
+  record 0 --guest=all $(work) || fail "${name}" "status"
+  says "VM 'none' .*left out: cannot connect to the agent at .*none.sock" \
+    "VM 'bare' .*left out: no address" "all \(pid ${first}\)" "all2 \(pid " ||
+    fail "${name}" "text"
+  [ "$(count "VM: *${first} ")" -gt 0 ] || fail "${name}" "samples"
+  kill "${pids[0]}" "${agent}"
+  wait "${pids[0]}" "${agent}"
+  record 1 --guest=all -- true || fail "${name}" "status of no agent"
+  says "no VM's agent can be reached" || fail "${name}" "text of no agent"
+  no_parts || fail "${name}" "something is left"
+}
+
 # Refusals and failures at the start: nothing is recorded, and the reason is there.
 test_refusals() {
   local name="Refusals"
@@ -481,6 +519,11 @@ test_guest_exec() {
     fail "${name}" "samples of the command"
 }
 
+if [ "${1:-}" = all ]
+then
+  test_all_inside
+  exit ${err}
+fi
 test_untouched
 test_usage
 test_no_vm
@@ -494,6 +537,7 @@ test_record
 test_options
 test_peer_pid
 test_two_guests
+test_all
 test_refusals
 if command -v python3 > /dev/null
 then
