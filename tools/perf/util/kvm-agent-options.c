@@ -18,9 +18,9 @@
 #include <linux/string.h>
 #include <linux/zalloc.h>
 #include <internal/lib.h>
+#include "event.h"
 #include "kvm-agent-child.h"
 #include "kvm-agent-policy.h"
-#include "event.h"
 #include "kvm-channel.h"
 #include "kvm-pvpmu.h"
 #include "pv-clock.h"
