@@ -4,37 +4,13 @@
 # over a Unix socket, beside perf record that writes as many to a file. Runs on this
 # machine, as a VM of the lab has no such rate. Counted is the time of perf record and
 # of the agent's session, without their start and end, and not that of the receiver.
-. lab/tests/lib.sh
+. lab/tests/rate-lib.sh
 
 perf=$PWD/build/perf/perf
 host=$PWD/tools/perf/tests/shell/lib/kvm_agent_host.py
-sysctl=/proc/sys/kernel
 freq=20000
 seconds=10
 
-old_rate=$(cat $sysctl/perf_event_max_sample_rate)
-old_percent=$(cat $sysctl/perf_cpu_time_max_percent)
-pids=
-
-clean_up() {
-	for pid in $pids; do
-		kill "$pid" 2>/dev/null || :
-	done
-	echo "$old_percent" >$sysctl/perf_cpu_time_max_percent || :
-	[ "$old_percent" -eq 0 ] || [ "$old_percent" -eq 100 ] ||
-		echo "$old_rate" >$sysctl/perf_event_max_sample_rate || :
-	rm -rf "$work"
-}
-# shellcheck disable=SC2154 # lib.sh makes it
-trap clean_up EXIT
-trap 'exit 1' INT TERM
-
-# The kernel lowers the rate by itself when its interrupts take long, as in a VM.
-allow_rate() {
-	echo 25 >$sysctl/perf_cpu_time_max_percent
-	echo 100000 >$sysctl/perf_event_max_sample_rate
-	echo 0 >$sysctl/perf_cpu_time_max_percent
-}
 
 # cpu_ns PID...: what their threads have run
 cpu_ns() {

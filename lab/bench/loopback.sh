@@ -5,7 +5,7 @@
 # each on a Unix socket; all of them sample all CPUs, which are kept busy by programs that
 # give way to anything else. It is cpu-clock, as each of its events has a timer: other
 # software events of one kernel get each other's ids in the samples, by a bug of Linux 6.x.
-. lab/tests/lib.sh
+. lab/tests/rate-lib.sh
 
 perf=$PWD/build/perf/perf
 guests=8
@@ -16,38 +16,14 @@ cpus=$(nproc)
 # What is asked for: some periods are longer, when a timer is late.
 freq=$((rate * 104 / 100 / cpus))
 
-sysctl=/proc/sys/kernel
-old_rate=$(cat $sysctl/perf_event_max_sample_rate)
-old_percent=$(cat $sysctl/perf_cpu_time_max_percent)
-pids=''
-busy=''
-
-clean_up() {
-	for pid in $pids $busy; do
-		kill "$pid" 2>/dev/null || :
-	done
-	echo "$old_percent" >$sysctl/perf_cpu_time_max_percent || :
-	[ "$old_percent" -eq 0 ] || [ "$old_percent" -eq 100 ] ||
-		echo "$old_rate" >$sysctl/perf_event_max_sample_rate || :
-	rm -rf "$work"
-}
-# shellcheck disable=SC2154 # lib.sh makes it
-trap clean_up EXIT
-trap 'exit 1' INT TERM
-
-# The kernel lowers the rate by itself when its interrupts take long, as in a VM.
-allow_rate() {
-	echo 25 >$sysctl/perf_cpu_time_max_percent
-	echo 100000 >$sysctl/perf_event_max_sample_rate
-	echo 0 >$sysctl/perf_cpu_time_max_percent
-}
-
 allow_rate 2>/dev/null || skip "root is needed to allow $((guests * rate)) samples/s"
 
+busy=
 for _ in $(seq "$cpus"); do
 	nice -n 19 sh -c 'while :; do :; done' &
 	busy="$busy $!"
 done
+pids=$busy
 
 options=
 for i in $(seq $guests); do
@@ -84,7 +60,7 @@ for pid in $busy; do
 	kill "$pid"
 	wait "$pid" 2>/dev/null || :
 done
-busy=
+pids=${pids#"$busy"}
 
 # The merge begins when the recording has ended, so the output is there all at once.
 for _ in $(seq $runs); do
