@@ -235,6 +235,15 @@ static int ask_hybrid(int fd, u32 port, u64 deadline)
 	return strstarts(line, "OK ") ? 0 : -ECONNREFUSED;
 }
 
+/* For errors: all that says where it is. */
+static const char *show(const struct kvm_address *address, char *buf, size_t size)
+{
+	if (address->type != KVM_ADDRESS_VSOCK)
+		return address->path;
+	scnprintf(buf, size, "vsock:%u:%u", address->cid, address->port);
+	return buf;
+}
+
 /* Returns the connected descriptor. */
 int kvm_address__connect(const struct kvm_address *address, u64 deadline,
 			 struct kvm_agent_error *error)
@@ -242,9 +251,10 @@ int kvm_address__connect(const struct kvm_address *address, u64 deadline,
 	union socket_address sa;
 	socklen_t len;
 	int err = 0, fd = new_socket(address, false, &sa, &len);
+	char where[40];
 
 	if (fd < 0)
-		return failed(error, "no socket for", address->path, fd);
+		return failed(error, "no socket for", show(address, where, sizeof(where)), fd);
 	if (connect(fd, &sa.any, len))
 		err = -errno;
 	if (err == -EINPROGRESS || err == -EINTR)
@@ -254,8 +264,8 @@ int kvm_address__connect(const struct kvm_address *address, u64 deadline,
 	if (!err)
 		return fd;
 	close(fd);
-	return failed(error, "cannot connect to the agent at",
-		      address->type == KVM_ADDRESS_VSOCK ? "vsock" : address->path, err);
+	return failed(error, "cannot connect to the agent at", show(address, where, sizeof(where)),
+		      err);
 }
 
 /* A socket that nobody listens on any more was left by an agent that was killed. */
