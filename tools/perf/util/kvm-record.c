@@ -130,15 +130,30 @@ static void check_pid(const struct kvm_record *rec, struct kvm_record_guest *gue
 	}
 }
 
+static u32 count_known(const struct kvm_record_guest *guest)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < guest->nr_tids; i++)
+		nr += guest->tids[i] >= 0;
+	return nr;
+}
+
 /* What is known of the VM without the guest. */
 static void look_at_vm(struct kvm_record_guest *guest)
 {
 	const struct kvm_record_target *target = &guest->target;
+	char address[sizeof(target->address)];
 
 	kvm_record_vm_clock__read(&guest->clock.vm, target->pid);
 	kvm_record_vm__read_tids(target->pid, &guest->tids, &guest->nr_tids);
-	pr_debug("guest '%s': VM %d, agent at %s, perf %s, kernel %s, %u CPUs\n", target->name,
-		 target->pid, target->address, guest->caps.perf, guest->caps.release,
+	/* A path is of the VM's command line, which may have anything in it. */
+	kvm_channel__clean_text(address, sizeof(address), target->address,
+				strlen(target->address));
+	if (!quiet)
+		pr_info("guest '%s': pid %d, agent at %s, threads of %u vCPUs known\n",
+			target->name, target->pid, address, count_known(guest));
+	pr_debug("  perf %s, kernel %s, %u CPUs\n", guest->caps.perf, guest->caps.release,
 		 guest->caps.nr_cpus);
 	for (u32 i = 0; i < guest->nr_tids; i++)
 		pr_debug("  vCPU %u is thread %d\n", i, guest->tids[i]);

@@ -131,6 +131,8 @@ test_record() {
   echo old > "${out}/data"
   # shellcheck disable=SC2046
   record 0 --guest="web one" -g --clock=probe $(work) || fail "${name}" "status"
+  says "^guest 'web_one': pid ${vm}, agent at unix:${out}/guest.sock, threads of 0 vCPUs known" ||
+    fail "${name}" "what was found"
   says "MACHINE" "host  " "web_one \(pid ${vm}\) .*probe, off by at most [0-9]+ ns" ||
     fail "${name}" "text"
   grep -q old "${out}/data.old" || fail "${name}" "an older output"
@@ -167,7 +169,7 @@ test_options() {
   # shellcheck disable=SC2046
   run 0 perf kvm record -o "${out}/data" --guest="unix:${out}/guest.sock,pid=${vm},name=g" -v \
     -F 500 -e cpu-clock --guest-event=page-faults --no-inherit $(work) || fail "${name}" "status"
-  says "guest 'g': VM ${vm}" "--all-cpus is added" || fail "${name}" "what was found"
+  says "^  perf .*, kernel .* CPUs" "--all-cpus is added" || fail "${name}" "what was found"
   [ "$(count "VM: *${vm} .*page-faults@g")" -gt 0 ] || fail "${name}" "the guest's own event"
   [ "$(count "VM: .*cpu-clock")" -eq 0 ] || fail "${name}" "the host's event in the guest"
   # shellcheck disable=SC2046
@@ -175,6 +177,8 @@ test_options() {
     -F 500 -e cpu-clock --guest-event=page-faults --join-events=cpu-clock+page-faults $(work) ||
     fail "${name}" "status with joined events"
   [ "$(count "VM: *${vm} .*cpu-clock:")" -gt 0 ] || fail "${name}" "joined events"
+  record 0 -q --guest="unix:${out}/guest.sock,pid=${vm},name=g" -- true || fail "${name}" "quiet"
+  grep -q "^guest 'g'" "${out}/stderr" && fail "${name}" "what was found, in spite of -q"
   # shellcheck disable=SC2046
   record 0 --guest="unix:${out}/guest.sock,pid=${vm},name=g" --separate-events $(work) ||
     fail "${name}" "status with separate events"
@@ -302,6 +306,8 @@ def take(size):
 while True:
     size, kind, fixed, ident, _ = struct.unpack("<IHHII", take(16))
     take(size - 16)
+    if what == "silent":
+        continue
     if kind == 1 and what == "newer":
         send(2, ident, b"PVAG" + struct.pack("<HH", 7, 0))
     elif kind == 1 and what == "older":
@@ -337,7 +343,7 @@ test_peers() {
   local name="Strange agents" what
 
   for what in newer:"version 7 .*the host speaks 1 to 1" older:"agent says: .*versions 8 to 9" \
-    nonsense:"guest 'pid${vm}': "
+    nonsense:"guest 'pid${vm}': " silent:"guest 'pid${vm}': .*did not answer in time"
   do
     peer "${what%%:*}" || fail "${name}" "start of ${what%%:*}"
     record 1 --guest="unix:${out}/peer.sock,pid=${vm}" -- true || fail "${name}" "status of ${what}"
