@@ -128,6 +128,12 @@ static int reduce(u64 kept)
 	return set_sets(&sets) ?: set_ambient(ambient);
 }
 
+/* For what only needs the files that it has open. */
+int kvm_agent_privileges__drop_all(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : reduce(0);
+}
+
 int kvm_agent_privileges__drop(const struct kvm_agent_policy *policy,
 			       struct kvm_agent_error *error)
 {

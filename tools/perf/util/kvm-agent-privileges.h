@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What an agent may do in its guest: no more than recording needs. */
+/* What an agent may do in its guest, and what reads a guest's data: no more than it needs. */
 #ifndef __PERF_KVM_AGENT_PRIVILEGES_H
 #define __PERF_KVM_AGENT_PRIVILEGES_H
 
@@ -10,6 +10,7 @@ struct kvm_agent_policy;
 
 int kvm_agent_privileges__drop(const struct kvm_agent_policy *policy,
 			       struct kvm_agent_error *error);
+int kvm_agent_privileges__drop_all(void);
 
 /* Every libc has these two, but only libcap declares them. */
 int capget(cap_user_header_t header, cap_user_data_t data);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -56,6 +57,8 @@ static int check_and_add(const struct build_id *bid, const char *file, const cha
 	unsetenv("DEBUGINFOD_URLS");
 	setrlimit(RLIMIT_CPU, &time);
 	setrlimit(RLIMIT_DATA, &memory);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
 	symbol__elf_init();
 	if (filename__read_build_id(file, &found) <= 0 || found.size != bid->size ||
 	    memcmp(found.data, bid->data, bid->size))

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "debug.h"
 #include "dso.h"
 #include "event.h"
+#include "kvm-agent-privileges.h"
 #include "machine.h"
 #include "map.h"
 #include "sample.h"
@@ -140,6 +142,16 @@ static int see_sample(const struct perf_tool *tool, union perf_event *event __ma
 	return err;
 }
 
+/* Formats of events say nothing of mappings: they are not parsed, but stepped over. */
+static int skip_tracing_data(struct perf_session *session, union perf_event *event)
+{
+	const u32 size = event->tracing_data.size;
+
+	if (size > INT_MAX || lseek(perf_data__fd(session->data), size, SEEK_CUR) < 0)
+		return -1;
+	return size;
+}
+
 static void init_tool(struct perf_tool *tool)
 {
 	perf_tool__init(tool, /*ordered_events=*/true);
@@ -154,7 +166,7 @@ static void init_tool(struct perf_tool *tool)
 	tool->event_update	= perf_event__process_event_update;
 	tool->feature		= perf_event__process_feature;
 	tool->build_id		= perf_event__process_build_id;
-	tool->tracing_data	= perf_event__process_tracing_data;
+	tool->tracing_data	= skip_tracing_data;
 	tool->no_warn		= true;
 }
 
@@ -171,6 +183,9 @@ static int find(const char *path, int fd)
 
 	if (data.file.fd < 0)
 		return -errno;
+	err = kvm_agent_privileges__drop_all();
+	if (err)
+		return err;
 	init_tool(&finder.tool);
 	symbol__elf_init();
 	session = perf_session__new(&data, &finder.tool);

@@ -53,7 +53,7 @@ PROGRAM
 }
 
 start_agent() {
-  printf 'events cpu-clock\nworkload yes\n' > "${out}/policy"
+  printf 'events cpu-clock sched:sched_switch\nworkload yes\n' > "${out}/policy"
   perf kvm agent --listen "unix:${out}/agent.sock" --policy "${out}/policy" \
     2> "${out}/agent.log" &
   agent=$!
@@ -153,6 +153,22 @@ test_files() {
   [ "${before}" = mine ] || fail "${name}" "an entry was changed"
 }
 
+# The formats of events, which stand between the records, are stepped over.
+test_tracepoint() {
+  local name="Tracepoint"
+
+  if ! perf record -a -e sched:sched_switch -o /dev/null -- true > /dev/null 2>&1
+  then
+    echo "${name} [Skipped: no tracepoint can be recorded]"
+    return
+  fi
+  new_home tracepoint
+  record agent.sock -v --guest-event=cpu-clock --guest-event=sched:sched_switch ||
+    fail "${name}" "status"
+  [ -n "$(cached)" ] || fail "${name}" "the program is not in the cache"
+  [ "$(count "program .*hot_in_the_guest")" -gt 0 ] || fail "${name}" "its function"
+}
+
 test_kernel() {
   local name="Kernel" kallsyms
 
@@ -241,6 +257,7 @@ then
 fi
 start_agent || { cat "${out}/agent.log"; exit 1; }
 test_files
+test_tracepoint
 test_kernel
 test_hidden
 test_limit
