@@ -77,7 +77,8 @@ check_diff() {
   [ "$(grep -Ec "^# Event '(cpu-clock|page-faults|sched:sched_switch@vm2)'" "${out}/stdout")" -eq \
     "$((2 + tracepoints))" ] || fail "$1" "events"
   read -r all both differ < <(changes)
-  [ "${all}" -gt 0 ] && [ "${both}" -eq "${all}" ] && [ "${differ}" -eq 0 ] ||
+  [ "${all}" -gt 0 ] || fail "$1" "with itself: no lines"
+  [ "${both} ${differ}" = "${all} 0" ] ||
     fail "$1" "with itself: ${all} lines, ${both} of both, ${differ} differ"
   # Guests' samples may not be there, but are never the host's.
   run 0 perf diff -s dso "${out}/host" "$2" || fail "$1" "with the host's"
@@ -93,7 +94,8 @@ import json, sys
 
 for s in json.load(open(sys.argv[1]))["samples"]:
     chain = [call["ip"] for call in s["callchain"]]
-    print(s["timestamp"], s["pid"], s["tid"], *chain, *(s.get(k) for k in ("prev_pid", "next_comm")))
+    fields = [s.get(name) for name in ("prev_pid", "next_comm")]
+    print(s["timestamp"], s["pid"], s["tid"], *chain, *fields)
 PYTHON
 }
 
@@ -180,7 +182,8 @@ test_directory() {
     2> "${out}/stderr"
   perf script -i "${out}/dir" -G -F machine_pid,comm,tid,time,event,ip > "${out}/got" \
     2> "${out}/stderr" || fail "${name}" "script"
-  [ -s "${out}/got" ] && cmp -s "${out}/expected" "${out}/got" || fail "${name}" "samples"
+  [ -s "${out}/got" ] || fail "${name}" "no samples"
+  cmp -s "${out}/expected" "${out}/got" || fail "${name}" "samples"
   run 0 perf report -i "${out}/dir" --stdio -g none --no-children || fail "${name}" "report"
   # The symbols are those that the directory has of that guest, and not the host's.
   if grep -q "^0*[1-9a-f]" /proc/kallsyms

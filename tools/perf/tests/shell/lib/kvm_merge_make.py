@@ -7,7 +7,8 @@ usage: kvm_merge_make.py host|guest < LINES > FILE
 A line is one record:
   host:  enter TIME PID TID VCPU | leave TIME PID TID VCPU | lost TIME NUMBER |
          lost-samples NUMBER | clock|both-clock TIME PID TID MODE
-  guest: sample TIME CPU
+  guest: sample TIME CPU [ID] | lost|lost-samples TIME CPU NUMBER |
+         throttle|read|switch|namespaces|ksymbol|text-poke TIME CPU
 MODE is a cpumode, as 5 for a guest's user; clock's event excludes guests, both-clock's does not.
 """
 
@@ -80,8 +81,8 @@ def sample(number, time, cpu, pid, tid, raw=b"", mode=1):
     return record(9, body, mode)
 
 
-def trailer(time):
-    return struct.pack("=IIQIIQ", 0, 0, time, 0, 0, ENTRY)
+def trailer(time, cpu=0, number=ENTRY):
+    return struct.pack("=IIQIIQ", 0, 0, time, cpu, 0, number)
 
 
 def host_record(kind, *args):
@@ -99,9 +100,25 @@ def host_record(kind, *args):
     return sample(number, time, 0, pid, tid, raw)
 
 
-def guest_record(kind, time, cpu):
-    assert kind == "sample"
-    return sample(CLOCK, time, cpu, 1, 1)
+# The numbers of guests' records, and what they have before the trailer
+OTHERS = {
+    "lost": (2, lambda time, nr: struct.pack("=QQ", CLOCK, nr)),
+    "lost-samples": (13, lambda time, nr: struct.pack("=Q", nr)),
+    "throttle": (5, lambda time: struct.pack("=QQQ", time, CLOCK, CLOCK)),
+    "read": (8, lambda time: struct.pack("=IIQ", 1, 1, 5)),
+    "switch": (14, lambda time: b""),
+    "namespaces": (16, lambda time: struct.pack("=IIQQQ", 1, 1, 1, 4, 5)),
+    "ksymbol": (17, lambda time: struct.pack("=QIHH8s", 0xffffffffc0000000, 64, 1, 0, b"symbol")),
+    "text-poke": (20, lambda time: struct.pack("=QHH4s", 0xffffffff81000000, 2, 2,
+                                               b"\x66\x90\xeb\x05")),
+}
+
+
+def guest_record(kind, time, cpu, *args):
+    if kind == "sample":
+        return sample(args[0] if args else CLOCK, time, cpu, 1, 1)
+    number, body = OTHERS[kind]
+    return record(number, body(time, *args) + trailer(time, cpu, CLOCK), 1)
 
 
 def main():
