@@ -19,6 +19,7 @@
 #include <linux/string.h>
 #include <linux/zalloc.h>
 #include "util/debug.h"
+#include "util/kvm-agent-unpack.h"
 #include "util/kvm-record.h"
 #include "util/kvm-record-args.h"
 #include "util/kvm-record-vm.h"
@@ -40,6 +41,7 @@ struct record_cmd {
 	size_t				 nr_whos;
 	const char			*output;
 	const char			*max_size;
+	const char			*level;
 	const char			*symbols_size;
 	const char			*symbols_file;
 	bool				 no_symbols;
@@ -149,6 +151,27 @@ static int check_options(const struct record_cmd *cmd, int argc)
 	return -EINVAL;
 }
 
+/* NULL: guests do not compress. */
+static int parse_level(const char *text, unsigned int *level)
+{
+	u64 value;
+
+	if (!text)
+		return 0;
+	if (!kvm_agent_unpack__is_supported()) {
+		pr_err("--guest-compression-level: this perf cannot decompress, as it was built without zstd:\n"
+		       "leave the option out, or build it with libzstd.\n");
+		return -EINVAL;
+	}
+	if (pv_clock__parse_u64(text, 10, &value) || !value || value > KVM_AGENT_MAX_LEVEL) {
+		pr_err("--guest-compression-level=%s: it takes a number from 1 to %d.\n", text,
+		       KVM_AGENT_MAX_LEVEL);
+		return -EINVAL;
+	}
+	*level = value;
+	return 0;
+}
+
 /* Guests */
 
 static int find_targets(const struct record_cmd *cmd, struct kvm_record_targets *targets)
@@ -185,7 +208,8 @@ static int run(struct record_cmd *cmd, int argc, const char **argv)
 	struct kvm_record rec;
 	int ret = 1;
 
-	if (check_options(cmd, argc) || parse_sizes(cmd, &opts))
+	if (check_options(cmd, argc) || parse_sizes(cmd, &opts) ||
+	    parse_level(cmd->level, &opts.guest_level))
 		return 1;
 	catch_signals();
 	if (!find_targets(cmd, &targets) &&
@@ -214,6 +238,8 @@ static int parse(struct record_cmd *cmd, int argc, const char **argv)
 			     parse_guest),
 		OPT_CALLBACK(0, "guest-event", cmd, "list",
 			     "events for guests, in place of those of -e", parse_guest_event),
+		OPT_STRING(0, "guest-compression-level", &cmd->level, "n",
+			   "have guests compress what they send: 1, the fastest, to 19"),
 		OPT_BOOLEAN(0, "guest-exec", &cmd->guest_exec, "run the command in the guests"),
 		OPT_STRING(0, "guest-max-size", &cmd->max_size, "size",
 			   "what a guest may send, " DEFAULT_MAX_SIZE " by default"),

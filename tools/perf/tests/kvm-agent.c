@@ -183,6 +183,12 @@ static int test__options_good(struct test_suite *test __maybe_unused, int subtes
 	return TEST_OK;
 }
 
+#ifdef HAVE_ZSTD_SUPPORT
+#define COMPRESSION	"--compression-level takes a number from 1 to 19"
+#else
+#define COMPRESSION	"perf was built without zstd"
+#endif
+
 /* By the policy below. */
 static const struct {
 	const char *options;
@@ -224,6 +230,17 @@ static const struct {
 	{ "--all-cpus --call-graph=dwarf,65536",	"--call-graph takes" },
 	{ "--all-cpus --call-graph=no",			"--call-graph takes" },
 	{ "--all-cpus --clockid=7",			"--clockid takes" },
+	{ "--all-cpus --compression-level=0",		COMPRESSION },
+	{ "--all-cpus --compression-level=20",		COMPRESSION },
+	{ "--all-cpus --compression-level=1,2",		COMPRESSION },
+	{ "--all-cpus --compression-level",		"needs '=' and a value" },
+	{ "--all-cpus -z",				"is not one" },
+#ifdef HAVE_ZSTD_SUPPORT
+	{ "--all-cpus --compression-level=1",		NULL },
+	{ "--all-cpus --compression-level=19",		NULL },
+#else
+	{ "--all-cpus --compression-level=1",		COMPRESSION },
+#endif
 	{ "--all-cpus --all-cpus",			"is there twice" },
 	{ "--all-cpus=1",				"takes no value" },
 	{ "--pid=",					"digits" },
@@ -573,7 +590,7 @@ static int test__caps(struct test_suite *test __maybe_unused, int subtest __mayb
 {
 	static const char text[] =
 		"release 6.12\ncpus 2\nperf_pv_clock page: because\nclocks perf raw\n"
-		"unknown key\nnokey\n\n machine\nmachine x\x1b[Jy\ncpus 99999999\nperf ";
+		"compression zstd\nunknown key\nnokey\n\n machine\nmachine x\x1b[Jy\ncpus 99999999\nperf ";
 	struct kvm_agent_caps caps;
 	char longest[KVM_FRAME_TEXT_MAX];
 
@@ -581,6 +598,7 @@ static int test__caps(struct test_suite *test __maybe_unused, int subtest __mayb
 	TEST_ASSERT_VAL("release", !strcmp(caps.release, "6.12"));
 	TEST_ASSERT_VAL("an absurd number is not taken", caps.nr_cpus == 2);
 	TEST_ASSERT_VAL("clock", !strcmp(caps.perf_pv_clock, "page: because"));
+	TEST_ASSERT_VAL("compression", !strcmp(caps.compression, "zstd"));
 	TEST_ASSERT_VAL("no control characters", !strcmp(caps.machine, "x?[Jy"));
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "release ", 8);

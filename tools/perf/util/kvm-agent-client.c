@@ -17,6 +17,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/zalloc.h>
+#include "kvm-agent-unpack.h"
 #include "pv-clock.h"
 
 #define REPLY_TIMEOUT	(10 * NSEC_PER_SEC)
@@ -42,7 +43,7 @@ static int lose(struct kvm_agent_client *client, int err)
 
 	if (recording)
 		scnprintf(after, sizeof(after), " after %" PRIu64 " bytes of the recording",
-			  client->stream.bytes);
+			  client->received);
 	client->state = KVM_AGENT_CLIENT_DEAD;
 	return kvm_agent_error__set(&client->error, KVM_AGENT_E_FAILED, true,
 				    "the connection to the agent was lost%s%s%s", after,
@@ -117,6 +118,7 @@ void kvm_agent_client__delete(struct kvm_agent_client *client)
 	if (client->said_bye && client->state != KVM_AGENT_CLIENT_READY)
 		drain(client);
 	kvm_agent_clocks__exit(&client->clocks);
+	kvm_agent_unpack__delete(client->unpack);
 	kvm_channel__delete(client->channel);
 	free(client);
 }
@@ -202,6 +204,30 @@ static int send_frame(struct kvm_agent_client *client, u16 type, u32 id, const v
 
 /* Receiving */
 
+/* A piece of the recording, which is not compressed any more. */
+static int pass_on(void *priv, const void *data, size_t len)
+{
+	struct kvm_agent_client *client = priv;
+
+	if (len > client->max_bytes - client->stream.bytes)
+		return kvm_agent_client__fail(client, KVM_AGENT_E_REFUSED,
+			      "the agent sent what decompresses to more bytes than the recording may have");
+	kvm_agent_stream__feed(&client->stream, data, len);
+	if (client->ops->data(client->priv, data, len))
+		return kvm_agent_client__fail(client, KVM_AGENT_E_FAILED, "the recording could not be stored");
+	return 0;
+}
+
+static int unpack(struct kvm_agent_client *client, const void *data, size_t len)
+{
+	int err = kvm_agent_unpack__feed(client->unpack, data, len);
+
+	if (!err || client->state == KVM_AGENT_CLIENT_DEAD)
+		return err;
+	return kvm_agent_client__fail(client, KVM_AGENT_E_PROTOCOL,
+		      "what the agent sent cannot be decompressed: it is cut off there");
+}
+
 static int take_data(struct kvm_agent_client *client, const struct kvm_frame *frame)
 {
 	struct kvm_frame_data fixed;
@@ -212,24 +238,24 @@ static int take_data(struct kvm_agent_client *client, const struct kvm_frame *fr
 	if (client->state != KVM_AGENT_CLIENT_RECORDING || frame->id != client->start_id)
 		return kvm_agent_client__fail(client, KVM_AGENT_E_ORDER,
 			      "the agent sent data of a recording that nobody asked for");
-	if (le64toh(fixed.offset) != client->stream.bytes)
+	if (le64toh(fixed.offset) != client->received)
 		return kvm_agent_client__fail(client, KVM_AGENT_E_PROTOCOL,
 			      "the agent's data have a gap, or come twice");
-	if (frame->var_len > client->max_bytes - client->stream.bytes)
+	if (frame->var_len > client->max_bytes - client->received)
 		return kvm_agent_client__fail(client, KVM_AGENT_E_REFUSED,
 			      "the agent sent more bytes than the recording may have");
-	kvm_agent_stream__feed(&client->stream, frame->var, frame->var_len);
-	if (client->ops->data(client->priv, frame->var, frame->var_len))
-		return kvm_agent_client__fail(client, KVM_AGENT_E_FAILED, "the recording could not be stored");
-	return 0;
+	client->received += frame->var_len;
+	return client->unpack ? unpack(client, frame->var, frame->var_len) :
+	       pass_on(client, frame->var, frame->var_len);
 }
 
-static bool is_complete(const struct kvm_agent_summary *summary)
+static bool is_complete(const struct kvm_agent_client *client)
 {
-	const struct kvm_agent_stream *counted = &summary->counted;
+	const struct kvm_agent_summary *summary = &client->summary;
 
-	return !summary->flags && !kvm_agent_stream__is_torn(counted) &&
-	       summary->bytes == counted->bytes;
+	return !summary->flags && !kvm_agent_stream__is_torn(&summary->counted) &&
+	       (!client->unpack || !kvm_agent_unpack__is_torn(client->unpack)) &&
+	       summary->bytes == client->received;
 }
 
 static int take_summary(struct kvm_agent_client *client, const struct kvm_frame *frame)
@@ -245,7 +271,7 @@ static int take_summary(struct kvm_agent_client *client, const struct kvm_frame 
 	summary->bytes = le64toh(fixed.bytes);
 	summary->status = le32toh(fixed.status);
 	summary->flags = le32toh(fixed.flags);
-	summary->complete = is_complete(summary);
+	summary->complete = is_complete(client);
 	kvm_channel__clean_text(summary->messages, sizeof(summary->messages), frame->var,
 				frame->var_len);
 	client->state = KVM_AGENT_CLIENT_READY;
@@ -435,7 +461,7 @@ static void set_cap(struct kvm_agent_caps *caps, const char *key, const char *va
 {
 	static const struct cap_field fields[] = {
 		CAP(release), CAP(machine), CAP(perf), CAP(perf_pv_clock),
-		CAP(perf_pv_clock_host), CAP(clocks),
+		CAP(perf_pv_clock_host), CAP(clocks), CAP(compression),
 	};
 	u64 number;
 
@@ -551,6 +577,30 @@ static int put_options(char *text, const char * const *options, size_t nr_option
 	return 0;
 }
 
+/* perf record in the guest compresses if it has such an option. */
+static bool is_compressed(const char * const *options, size_t nr_options)
+{
+	for (size_t i = 0; i < nr_options && strcmp(options[i], "--"); i++) {
+		if (strstarts(options[i], "--compression-level="))
+			return true;
+	}
+	return false;
+}
+
+static int begin_unpack(struct kvm_agent_client *client, bool compressed)
+{
+	kvm_agent_unpack__delete(client->unpack);
+	client->unpack = NULL;
+	if (!compressed)
+		return 0;
+	if (!kvm_agent_unpack__is_supported())
+		return kvm_agent_error__set(&client->error, KVM_AGENT_E_REFUSED, false,
+					    "this perf cannot decompress: it was built without zstd");
+	client->unpack = kvm_agent_unpack__new(&client->stream, pass_on, client);
+	return client->unpack ? 0 : kvm_agent_error__set(&client->error, KVM_AGENT_E_FAILED, false,
+							 "no memory to decompress");
+}
+
 /* Up to max_bytes are taken; a guest that sends more has lost its session. */
 int kvm_agent_client__start(struct kvm_agent_client *client, const char * const *options,
 			    size_t nr_options, u64 max_bytes)
@@ -568,12 +618,14 @@ int kvm_agent_client__start(struct kvm_agent_client *client, const char * const 
 	if (put_options(text, options, nr_options, &len))
 		return kvm_agent_error__set(&client->error, KVM_AGENT_E_REFUSED, false,
 					    "the options of the recording are too long, or too many");
-	err = send_frame(client, KVM_FRAME_START, id, &start, sizeof(start), text, len) ?:
+	err = begin_unpack(client, is_compressed(options, nr_options)) ?:
+	      send_frame(client, KVM_FRAME_START, id, &start, sizeof(start), text, len) ?:
 	      wait_reply(client, KVM_FRAME_STARTED, id, &frame);
 	if (err)
 		return err;
 	client->start_id = id;
 	client->max_bytes = max_bytes;
+	client->received = 0;
 	client->past_samples += client->stream.samples;
 	client->past_lost += count_lost(&client->stream);
 	kvm_agent_stream__init(&client->stream);

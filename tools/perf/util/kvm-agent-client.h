@@ -37,9 +37,12 @@ struct kvm_agent_caps {
 	char	perf_pv_clock[320];
 	char	perf_pv_clock_host[96];
 	char	clocks[128];
+	char	compression[32];
 	u32	nr_cpus;	/* 0: not known */
 	u32	start_flags;	/* that it knows */
 };
+
+struct kvm_agent_unpack;
 
 struct kvm_agent_summary {
 	struct kvm_agent_stream	counted;	/* by us, from the bytes that came */
@@ -51,7 +54,7 @@ struct kvm_agent_summary {
 };
 
 struct kvm_agent_client_ops {
-	/* A piece of the pipe format. What is not 0 gives up the session. */
+	/* A piece of the pipe format, decompressed if it was compressed. What is not 0 gives up the session. */
 	int	(*data)(void *priv, const void *data, size_t len);
 	/* A reading that was asked for without waiting, or to keep alive; may be NULL. */
 	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
@@ -101,7 +104,9 @@ struct kvm_agent_client {
 	u32					 start_id;
 	u32					 start_flags;
 	u64					 max_bytes;
-	struct kvm_agent_stream			 stream;
+	u64					 received;	/* bytes, maybe compressed */
+	struct kvm_agent_unpack			*unpack;	/* NULL: they are not */
+	struct kvm_agent_stream			 stream;	/* decompressed */
 	struct kvm_agent_summary		 summary;
 	u64					 past_samples;	/* of recordings before */
 	u64					 past_lost;

@@ -21,6 +21,7 @@
 #include "event.h"
 #include "kvm-agent-child.h"
 #include "kvm-agent-policy.h"
+#include "kvm-agent-unpack.h"
 #include "kvm-channel.h"
 #include "kvm-pvpmu.h"
 #include "pv-clock.h"
@@ -265,6 +266,19 @@ static int check_clockid(const struct checks *checks, const char *value)
 		       "--clockid takes monotonic, monotonic_raw, boottime or realtime");
 }
 
+static int check_level(const struct checks *checks, const char *value)
+{
+	u64 level;
+
+	if (!kvm_agent_unpack__is_supported())
+		return refused(checks->error,
+			       "the agent cannot compress: its perf was built without zstd");
+	if (pv_clock__parse_u64(value, 10, &level) || !level || level > KVM_AGENT_MAX_LEVEL)
+		return refused(checks->error, "--compression-level takes a number from 1 to %d",
+			       KVM_AGENT_MAX_LEVEL);
+	return 0;
+}
+
 struct option_rule {
 	const char	*name;
 	int		(*check)(const struct checks *checks, const char *value);
@@ -279,6 +293,7 @@ static const struct option_rule option_rules[] = {
 	{ .name = "mmap-pages",		.check = check_pages },
 	{ .name = "call-graph",		.check = check_call_graph },
 	{ .name = "clockid",		.check = check_clockid },
+	{ .name = "compression-level",	.check = check_level },
 	{ .name = "cpu",		.check = check_list,		.target = true },
 	{ .name = "pid",		.check = check_list,		.target = true },
 	{ .name = "tid",		.check = check_list,		.target = true },

@@ -26,6 +26,7 @@
 #include "kvm-agent-options.h"
 #include "kvm-agent-policy.h"
 #include "kvm-agent-symbols.h"
+#include "kvm-agent-unpack.h"
 #include "kvm-agent-watch.h"
 #include "header.h"
 #include "kvm-channel.h"
@@ -171,6 +172,8 @@ static void print_caps(struct kvm_agent_session *session, FILE *fp)
 			fprintf(fp, " %s", kvm_agent_clocks__name(clock));
 	}
 	fprintf(fp, "\n");
+	if (kvm_agent_unpack__is_supported())
+		fprintf(fp, "compression zstd\n");
 	kvm_agent_policy__print(session->policy, "policy ", fp);
 }
 

@@ -64,7 +64,7 @@ static void count_record(struct kvm_agent_stream *stream, const union perf_event
 		stream->initialized = true;
 		break;
 	case PERF_RECORD_COMPRESSED:
-		stream->broken = true;
+		stream->broken = !stream->unpacked;
 		break;
 	default:
 		break;
@@ -114,7 +114,8 @@ static void end_part(struct kvm_agent_stream *stream)
 	begin_record(stream);
 }
 
-static size_t take(struct kvm_agent_stream *stream, const u8 *data, size_t len)
+/* Takes a part of it, which is of one record, and within that of its head or its body. */
+size_t kvm_agent_stream__take(struct kvm_agent_stream *stream, const void *data, size_t len)
 {
 	size_t n;
 
@@ -137,7 +138,7 @@ void kvm_agent_stream__feed(struct kvm_agent_stream *stream, const void *data, s
 
 	stream->bytes += len;
 	while (len && !stream->broken) {
-		size_t n = take(stream, pos, len);
+		size_t n = kvm_agent_stream__take(stream, pos, len);
 
 		pos += n;
 		len -= n;

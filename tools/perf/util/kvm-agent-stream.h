@@ -21,9 +21,11 @@ struct kvm_agent_stream {
 	bool	in_record;	/* the pipe's own header has passed */
 	bool	initialized;	/* all that was before the recording has passed */
 	bool	broken;		/* not understood: nothing is counted any more */
+	bool	unpacked;	/* somebody else takes compressed records, which break it else */
 };
 
 void kvm_agent_stream__init(struct kvm_agent_stream *stream);
+size_t kvm_agent_stream__take(struct kvm_agent_stream *stream, const void *data, size_t len);
 void kvm_agent_stream__feed(struct kvm_agent_stream *stream, const void *data, size_t len);
 bool kvm_agent_stream__is_torn(const struct kvm_agent_stream *stream);
 

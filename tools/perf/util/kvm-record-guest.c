@@ -18,6 +18,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/zalloc.h>
+#include "debug.h"
 #include "kvm-record-args.h"
 
 #define PROBES		20		/* while nothing is recorded */
@@ -248,6 +249,9 @@ static void end_recording(struct kvm_record_guest *guest)
 
 	end_burst(guest);
 	guest->recording = false;
+	if (guest->client->unpack)
+		pr_debug("guest '%s': %" PRIu64 " bytes came, which decompress to %" PRIu64 "\n",
+			 guest->target.name, guest->client->received, guest->client->stream.bytes);
 	if (summary->status)
 		kvm_record_guest__fail(guest, "perf record in the guest ended with status %u: %s",
 				       summary->status, summary->messages);

@@ -61,9 +61,9 @@ static void set_losses(struct kvm_merge_guest_opts *opts, const struct kvm_recor
 {
 	const struct kvm_agent_client *client = guest->client;
 
-	if (client->summary.bytes > guest->written)
+	if (client->summary.bytes > client->received)
 		kvm_merge_guest_opts__add_loss(opts, KVM_MERGE_LOSS_CHANNEL,
-					       client->summary.bytes - guest->written);
+					       client->summary.bytes - client->received);
 	else if (guest->failed && client->state != KVM_AGENT_CLIENT_READY)
 		kvm_merge_guest_opts__add_loss(opts, KVM_MERGE_LOSS_BROKEN, 0);
 }

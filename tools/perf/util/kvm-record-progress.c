@@ -41,7 +41,7 @@ static size_t print_guest(const struct kvm_record_guest *guest, char *line, size
 	if (guest->failed)
 		return len + scnprintf(line + len, size - len, "failed");
 	len += scnprintf(line + len, size - len, "%" PRIu64 " samples", stream->samples);
-	len += print_bytes(line + len, size - len, stream->bytes);
+	len += print_bytes(line + len, size - len, guest->client->received);
 	if (stream->lost || stream->lost_samples)
 		len += scnprintf(line + len, size - len, " %" PRIu64 " lost",
 				 max(stream->lost, stream->lost_samples));

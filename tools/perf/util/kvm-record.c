@@ -139,6 +139,14 @@ static u32 count_known(const struct kvm_record_guest *guest)
 	return nr;
 }
 
+/* An agent that cannot would refuse later, when the host records already. */
+static void check_compression(const struct kvm_record *rec, struct kvm_record_guest *guest)
+{
+	if (rec->opts.guest_level && strcmp(guest->caps.compression, "zstd"))
+		kvm_record_guest__fail(guest,
+				       "its agent cannot compress, as its perf is older or was built without zstd: leave out --guest-compression-level");
+}
+
 /* What is known of the VM without the guest. */
 static void look_at_vm(struct kvm_record_guest *guest)
 {
@@ -180,6 +188,7 @@ static int connect_guests(struct kvm_record *rec)
 	while (guest < rec->guests + rec->nr_guests && !is_interrupted(rec)) {
 		if (!kvm_record_guest__connect(guest)) {
 			check_pid(rec, guest);
+			check_compression(rec, guest);
 			look_at_vm(guest);
 		} else if (guest->target.by_all) {
 			leave_out(rec, guest);
@@ -288,10 +297,12 @@ static int command_host(struct kvm_record *rec, const char *command)
 static int add_guest_options(struct kvm_record *rec)
 {
 	struct kvm_record_argv *guest = &rec->args->guest;
-	int err;
+	int err = 0;
 
-	if (!rec->opts.guest_exec)
-		return kvm_record_argv__add(guest, "--all-cpus");
+	if (rec->opts.guest_level)
+		err = kvm_record_argv__add(guest, "--compression-level=%u", rec->opts.guest_level);
+	if (err || !rec->opts.guest_exec)
+		return err ?: kvm_record_argv__add(guest, "--all-cpus");
 	err = kvm_record_argv__set(guest, "--sample-cpu", NULL) ?:
 	      kvm_record_argv__add(guest, "--");
 	for (size_t i = 0; !err && rec->opts.command[i]; i++)

@@ -20,6 +20,7 @@ struct kvm_record_opts {
 	bool				 progress;
 	bool				 verify;
 	u64				 max_bytes;	/* of each guest */
+	unsigned int			 guest_level;	/* of compression; 0: none */
 	struct kvm_record_symbols_opts	 symbols;
 	const struct kvm_merge_joins	*joins;
 	const int			*signals;	/* how many came that end it */

@@ -185,6 +185,52 @@ test_options() {
   [ "$(count "VM: *${vm} .*cpu-clock@g:")" -gt 0 ] || fail "${name}" "separate events"
 }
 
+has_zstd() {
+  perf version --build-options | grep -Eq "zstd: .* on "
+}
+
+# The agent's log has the bytes that it sent, and the host's counts, which need what is
+# in compressed records. The output has all of it, as without.
+test_compressed() {
+  local name="Compressed" level came plain samples
+
+  has_zstd || {
+    record 1 --guest="unix:${out}/guest.sock,pid=${vm}" --guest-compression-level=1 -- true ||
+      fail "${name}" "status without zstd"
+    says "this perf cannot decompress, as it was built without zstd" ||
+      fail "${name}" "text without zstd"
+    echo "No test of compressed guests: perf was built without zstd"
+    return
+  }
+  for level in 0 20 x
+  do
+    record 1 --guest="unix:${out}/guest.sock,pid=${vm}" --guest-compression-level=${level} \
+      -- true || fail "${name}" "status of level ${level}"
+    says "guest-compression-level=${level}: it takes a number from 1 to 19" ||
+      fail "${name}" "text of level ${level}"
+  done
+  for level in 1 19
+  do
+    # shellcheck disable=SC2046
+    record 0 --guest="unix:${out}/guest.sock,pid=${vm},name=g" -F 2000 -g -v \
+      --guest-compression-level=${level} $(work) || fail "${name}" "status"
+    says "guest 'g': [0-9]+ bytes came, which decompress to [0-9]+" || fail "${name}" "text"
+    read -r came plain < <(sed -n \
+      "s/.*guest 'g': \([0-9]*\) bytes came, which decompress to \([0-9]*\)$/\1 \2/p" \
+      "${out}/stderr")
+    # What comes before the samples is not compressed.
+    [ $((came * 3)) -lt $((plain * 2)) ] || fail "${name}" "${came} of ${plain} bytes"
+    samples=$(count "VM: *${vm} .*cpu-clock:")
+    [ "${samples}" -gt 0 ] || fail "${name}" "samples"
+    until_true grep -q \
+      " ${came} bytes; ended by the host, which counted ${samples} samples and 0 lost" \
+      "${out}/guest.log" || fail "${name}" "the agent's log: $(cat "${out}/guest.log")"
+    no_parts || fail "${name}" "the parts are left"
+  done
+  run 0 perf report -i "${out}/data" --stdio || fail "${name}" "report"
+  says "sched-messaging" || fail "${name}" "names of processes in the report"
+}
+
 # Whoever listens on the socket is the VM, if the user names none.
 test_peer_pid() {
   local name="VM by its socket"
@@ -317,7 +363,7 @@ while True:
     elif kind == 1:
         send(2, ident, b"PVAG" + struct.pack("<HH", 1, 0))
     elif kind == 4:
-        send(5, ident, b"", b"release \x1b[31mred\n")
+        send(5, ident, b"", b"release \x1b[31mred\n" + b"compression zstd\n" * (what == "packed"))
     elif kind == 6: # the time of the guest stands still
         send(7, ident, struct.pack("<IIQ", 0, 0, 1000))
     elif kind == 8:
@@ -329,6 +375,8 @@ while True:
         while not os.path.exists(running):
             time.sleep(0.1)
         more = bytes(8)
+        if what == "packed": # what is no zstd
+            more = struct.pack("<IHH", 81, 0, 16) + b"xxxxxxxx"
         if what == "aux": # an event, then a record that cannot be merged
             attr = struct.pack("<IIQQQQQ", 1, 136, 0, 1, 0x10007, 0, 1 << 18) + bytes(88)
             more = struct.pack("<IHH", 64, 0, 152) + attr + struct.pack("<Q", 7)
@@ -337,6 +385,27 @@ while True:
 PEER
   pids+=($!)
   until_true [ -S "${out}/peer.sock" ]
+}
+
+# An agent that does not say that it can compress, and one that does not do it well
+test_bad_compression() {
+  local name="Bad compression"
+
+  has_zstd || return
+  peer plain || fail "${name}" "start of one without"
+  record 1 --guest="unix:${out}/peer.sock,pid=${vm}" --guest-compression-level=1 -- true ||
+    fail "${name}" "status without"
+  says "its agent cannot compress.*leave out --guest-compression-level" || fail "${name}" "without"
+  no_parts || fail "${name}" "something was recorded"
+  peer packed || fail "${name}" "start of a bad one"
+  start_recording --guest="unix:${out}/peer.sock,pid=$$,name=bad" --guest-compression-level=1 \
+    --guest="unix:${out}/guest.sock,pid=${vm},name=good" || fail "${name}" "start with a bad one"
+  until_true grep -q "guest 'bad': .*cannot be decompressed" "${out}/stderr" ||
+    fail "${name}" "text of a bad one: $(cat "${out}/stderr")"
+  sleep 1
+  kill -s INT "${recorder}"
+  end_recording 3 || fail "${name}" "status of a bad one"
+  [ "$(count "VM: *${vm} ")" -gt 0 ] || fail "${name}" "samples beside a bad one's"
 }
 
 test_peers() {
@@ -359,6 +428,7 @@ test_peers() {
   kill -s INT "${recorder}"
   end_recording 3 || fail "${name}" "status of a liar"
   [ "$(count "VM: *${vm} ")" -gt 0 ] || fail "${name}" "samples beside a liar's"
+  test_bad_compression
   peer aux || fail "${name}" "start of one with AUX data"
   start_recording --guest="unix:${out}/peer.sock,pid=$$,name=aux" \
     --guest="unix:${out}/guest.sock,pid=${vm},name=good" || fail "${name}" "start with AUX data"
@@ -541,6 +611,7 @@ then
 fi
 test_record
 test_options
+test_compressed
 test_peer_pid
 test_two_guests
 test_all
