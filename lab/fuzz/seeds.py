@@ -150,5 +150,6 @@ def make(perf, directory):
     write_all(directory / "session", host_frames())
     write_all(directory / "frames", {**agent_frames(stream[:3000]), **host_frames()})
     write_all(directory / "stream", {"pipe": stream})
+    write_all(directory / "unpack", {"pipe": stream[:3000], "packed": pipe(perf, "-e", "cpu-clock:u", "-F", "9999", "-z")})
     write_all(directory / "texts", TEXTS)
     write_all(directory / "format", formats())

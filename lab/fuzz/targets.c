@@ -17,6 +17,7 @@
 #include "util/kvm-agent-policy.h"
 #include "util/kvm-agent-session.h"
 #include "util/kvm-agent-stream.h"
+#include "util/kvm-agent-unpack.h"
 #include "util/kvm-channel.h"
 #include "util/kvm-merge.h"
 #include "util/kvm-merge-format.h"
@@ -371,6 +372,53 @@ static void run_stream(const uint8_t *data, size_t size)
 		fuzz_fail("in pieces it counts otherwise");
 }
 
+/* What is compressed: the one who takes it may end it at any time. */
+struct unpacked {
+	struct kvm_agent_stream	stream;
+	uint64_t		sum;
+};
+
+static int take_unpacked(void *priv, const void *data, size_t len)
+{
+	struct unpacked *unpacked = priv;
+
+	kvm_agent_stream__feed(&unpacked->stream, data, len);
+	for (size_t i = 0; i < len; i++)
+		unpacked->sum = unpacked->sum * 31 + ((const uint8_t *)data)[i];
+	return unpacked->stream.bytes > 1024 * 1024 ? -EFBIG : 0;
+}
+
+static int unpack(struct unpacked *unpacked, const uint8_t *data, size_t size, size_t piece)
+{
+	struct kvm_agent_unpack *unpack;
+	int err = 0;
+
+	unpacked->sum = 0;
+	kvm_agent_stream__init(&unpacked->stream);
+	unpack = kvm_agent_unpack__new(&unpacked->stream, take_unpacked, unpacked);
+	if (!unpack)
+		fuzz_fail("no memory to decompress");
+	for (size_t pos = 0, len; !err && pos < size; pos += len) {
+		len = piece < size - pos ? piece : size - pos;
+		err = kvm_agent_unpack__feed(unpack, data + pos, len);
+	}
+	kvm_agent_unpack__delete(unpack);
+	if (unpacked->stream.bytes > 1024 * 1024 + 64 * 1024)
+		fuzz_fail("it went on behind its end");
+	return err;
+}
+
+static void run_unpack(const uint8_t *data, size_t size)
+{
+	struct unpacked whole, parts;
+
+	if (!kvm_agent_unpack__is_supported())
+		return;
+	if (!unpack(&whole, data, size, size) && !unpack(&parts, data, size, 13) &&
+	    (whole.stream.bytes != parts.stream.bytes || whole.sum != parts.sum))
+		fuzz_fail("in pieces it decompresses to something else");
+}
+
 /* Texts */
 
 static void run_texts(const uint8_t *data, size_t size)
@@ -406,6 +454,7 @@ const struct fuzz_target fuzz_targets[] = {
 	{ "session",	0,	run_session,	NULL },
 	{ "frames",	0,	run_frames,	NULL },
 	{ "stream",	16,	run_stream,	NULL },
+	{ "unpack",	16,	run_unpack,	NULL },
 	{ "texts",	0,	run_texts,	NULL },
 };
 
