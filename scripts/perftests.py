@@ -23,7 +23,8 @@ def run(perf, source, *tests):
     """
     # Debian's python3, for which perf is built, comes first.
     env = {**os.environ, "PATH": f"{perf.parent}:/usr/bin:{os.environ['PATH']}", "LC_ALL": "C"}
-    done = subprocess.run([perf, "test", *tests], cwd=source, env=env, text=True, timeout=DEADLINE,
+    # -v shows what a test that failed had to say.
+    done = subprocess.run([perf, "test", "-v", *tests], cwd=source, env=env, text=True, timeout=DEADLINE,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     print(done.stdout, flush=True)
     return results_in(done.stdout)
