@@ -590,7 +590,8 @@ static int test__caps(struct test_suite *test __maybe_unused, int subtest __mayb
 {
 	static const char text[] =
 		"release 6.12\ncpus 2\nperf_pv_clock page: because\nclocks perf raw\n"
-		"compression zstd\nunknown key\nnokey\n\n machine\nmachine x\x1b[Jy\ncpus 99999999\nperf ";
+		"compression zstd\nunknown key\nnokey\n\n machine\nmachine x\x1b[Jy\n"
+		"cpus 99999999\nperf ";
 	struct kvm_agent_caps caps;
 	char longest[KVM_FRAME_TEXT_MAX];
 

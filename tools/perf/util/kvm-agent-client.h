@@ -54,7 +54,10 @@ struct kvm_agent_summary {
 };
 
 struct kvm_agent_client_ops {
-	/* A piece of the pipe format, decompressed if it was compressed. What is not 0 gives up the session. */
+	/*
+	 * A piece of the pipe format, decompressed if it was compressed. What is
+	 * not 0 gives up the session.
+	 */
 	int	(*data)(void *priv, const void *data, size_t len);
 	/* A reading that was asked for without waiting, or to keep alive; may be NULL. */
 	void	(*reading)(void *priv, const struct kvm_agent_reading *reading);
