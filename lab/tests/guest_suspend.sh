@@ -24,11 +24,7 @@ page1=$(page_of life 1)
 assert_written life "$page0"
 
 guest -g life "(sleep 1; echo mem >/sys/power/state) >/tmp/suspend 2>&1 &"
-i=0
-until guest-qmp life query-status | grep -q suspended; do
-	[ $((i += 1)) -lt 60 ] || fail "the guest did not suspend: $(tail -n 15 "$LAB_OUT/life.console")"
-	sleep 0.5
-done
+until_status life suspended
 for vcpu in 0 1; do
 	assert_eq "$(page_of life $vcpu)" 0 "vCPU $vcpu's page while the guest sleeps"
 	assert_eq "$(($(register life $vcpu ctrl)))" 0 "vCPU $vcpu's GLOBAL_CTRL"

@@ -52,3 +52,12 @@ wait_for_other_boot() {
 		sleep 1
 	done
 }
+
+# until_status GUEST STATUS: of the VM, by its QEMU
+until_status() {
+	i=0
+	until guest-qmp "$1" query-status | grep -q "$2"; do
+		[ $((i += 1)) -lt 60 ] || fail "$1 is not $2: $(tail -n 15 "$LAB_OUT/$1.console")"
+		sleep 0.5
+	done
+}

@@ -52,11 +52,6 @@ assert_named() {
 	done
 }
 
-# verified: how many thousandths of a percent of the guest's samples lie in guest mode of their vCPU, by the host's trace
-verified() {
-	sed -n 's/^verify: .*(\([0-9]*\)\.\([0-9]\{3\}\) %).*/\1\2/p' "$work/out"
-}
-
 start_own shutdown
 guest-agent own
 seconds=2 kernel_mb=400

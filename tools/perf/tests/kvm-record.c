@@ -547,6 +547,9 @@ static int test__tsc_changes(struct test_suite *test __maybe_unused, int subtest
 	TEST_ASSERT_VAL("the second", clock.tsc[2].from == 4010 && clock.tsc[2].offset == -9);
 	TEST_ASSERT_VAL("vCPUs that differ", clock.tsc[3].from == 4011 && clock.tsc[3].unknown);
 	kvm_record_clock__exit(&clock);
+	facts.before.related = true;
+	TEST_ASSERT_VAL("KVM's clock does not follow", choose(&facts).no_tsc);
+	facts.before.related = false;
 	see_tsc(&facts, 3500, -8, false);
 	TEST_ASSERT_VAL("back in time", choose(&facts).no_tsc);
 	kvm_record_clock_facts__exit(&facts);
