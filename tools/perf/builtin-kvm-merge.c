@@ -264,17 +264,10 @@ static void print_stats(FILE *fp, const struct kvm_merge_stats *stats,
 	       stats->records, stats->samples);
 	fprintf(fp, "  lost while recording: %" PRIu64 " records, %" PRIu64 " samples\n",
 	       stats->lost, stats->lost_samples);
-	print_left_out(fp, stats->damaged, "damaged records");
-	print_left_out(fp, stats->unaligned, "records of times of which nothing is known");
-	print_left_out(fp, stats->nested, "records of guests of this guest");
-	print_left_out(fp, stats->unknown, "records of a type that this perf does not know");
+	kvm_merge__print_left_out(stats, stream, "  ", fp);
 	print_left_out(fp, stats->unreadable, "records of a guest's cgroups and BPF programs");
-	print_left_out(fp, stats->no_format, "samples of tracepoints whose format cannot be used");
 	print_left_out(fp, stats->guest_mode,
 		       "samples in guest mode of these VMs, by events that exclude guests");
-	print_left_out(fp, stats->too_large, "records that are too large for an identifier");
-	if (stream->file->cut || stream->damaged)
-		fprintf(fp, "  the file is cut off or damaged: its end is left out\n");
 	if (stream->late)
 		fprintf(fp, "  out of order in the file: %" PRIu64 " records\n", stream->late);
 	if (stats->stepped_back)

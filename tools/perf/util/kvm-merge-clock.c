@@ -152,6 +152,8 @@ static const char *try_tsc(struct kvm_merge_clock *clock, const struct kvm_merge
 			   const struct kvm_merge_file *host, const struct kvm_merge_file *guest)
 {
 	clock->method = KVM_MERGE_CLOCK_TSC;
+	if (opts->no_tsc)
+		return opts->no_tsc;
 	if (!opts->has_tsc_offset && !opts->nr_tsc)
 		return "the offset of its TSC is not known: give what the host's\n"
 		       "         /sys/kernel/debug/kvm/PID-FD/vcpu0/tsc-offset says: tsc-offset=N";

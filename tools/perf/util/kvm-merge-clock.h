@@ -48,6 +48,8 @@ struct kvm_merge_clock_opts {
 	size_t					nr_readings;
 	/* Why what the guest itself says of its perf clock is not to be believed; or NULL */
 	const char				*no_pv;
+	/* Why the TSC cannot tell the guest's times; or NULL */
+	const char				*no_tsc;
 };
 
 /* A reading, and what is true up to the next one. */

@@ -242,6 +242,17 @@ static bool next_line(struct text *text, struct text *line)
 	return true;
 }
 
+/* What is printed asks for a field by its name. */
+static bool is_new(const struct kvm_merge_format *format,
+		   const struct kvm_merge_format_field *field)
+{
+	for (size_t i = 0; i < format->nr_fields; i++) {
+		if (is_called(&format->fields[i], field_name(field), field->name_len))
+			return false;
+	}
+	return true;
+}
+
 static int parse_fields(struct kvm_merge_format *format, struct text *text, struct text *line)
 {
 	bool common = true;
@@ -255,7 +266,8 @@ static int parse_fields(struct kvm_merge_format *format, struct text *text, stru
 		}
 		if (skip(line, "print fmt: "))
 			return common || !format->nr_fields ? -EBADMSG : 0;
-		if (format->nr_fields == MAX_FIELDS || !parse_field(line, field))
+		if (format->nr_fields == MAX_FIELDS || !parse_field(line, field) ||
+		    !is_new(format, field))
 			return -EBADMSG;
 		field->common = common;
 		if (!format->nr_fields && !check_type_field(field))

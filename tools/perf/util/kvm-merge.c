@@ -6,6 +6,8 @@
 #include "kvm-merge.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -198,6 +200,29 @@ static bool is_whole(const struct kvm_merge_file *file, const struct kvm_merge_s
 {
 	return !file->cut && !stream->damaged && !stats->damaged && !stats->unknown &&
 	       !stats->too_large && !stats->nested && !stats->unaligned && !stats->no_format;
+}
+
+static void print_left_out(FILE *fp, const char *indent, u64 nr, const char *what)
+{
+	if (nr)
+		fprintf(fp, "%sleft out: %" PRIu64 " %s\n", indent, nr, what);
+}
+
+/* Without which a recording is not whole. */
+void kvm_merge__print_left_out(const struct kvm_merge_stats *stats,
+			       const struct kvm_merge_stream *stream, const char *indent, FILE *fp)
+{
+	print_left_out(fp, indent, stats->damaged, "damaged records");
+	print_left_out(fp, indent, stats->unaligned, "records of times of which nothing is known");
+	print_left_out(fp, indent, stats->nested, "records of guests of this guest");
+	print_left_out(fp, indent, stats->unknown,
+		       "records of a type that this perf does not know");
+	print_left_out(fp, indent, stats->no_format,
+		       "samples of tracepoints whose format cannot be used");
+	print_left_out(fp, indent, stats->too_large,
+		       "records that are too large for an identifier");
+	if (stream->file->cut || stream->damaged)
+		fprintf(fp, "%sthe file is cut off or damaged: its end is left out\n", indent);
 }
 
 /*

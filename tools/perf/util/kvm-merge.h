@@ -113,6 +113,8 @@ int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output
 		   const struct kvm_merge_guest_opts *guests, size_t nr_guests);
 void kvm_merge__exit(struct kvm_merge *merge);
 bool kvm_merge__is_complete(const struct kvm_merge *merge);
+void kvm_merge__print_left_out(const struct kvm_merge_stats *stats,
+			       const struct kvm_merge_stream *stream, const char *indent, FILE *fp);
 void kvm_merge__count(struct kvm_merge *merge, struct kvm_merge_stats *stats,
 		      const union perf_event *event, u64 time);
 u64 kvm_merge__new_id(struct kvm_merge *merge);

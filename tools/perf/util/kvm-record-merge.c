@@ -38,6 +38,7 @@ static int set_clock(struct kvm_merge_clock_opts *opts, struct kvm_record_guest 
 		return err;
 	opts->method = guest->clock.opts.method;
 	opts->no_pv = clock->no_pv;
+	opts->no_tsc = clock->no_tsc;
 	opts->has_pv_offset = !clock->no_pv && !clock->nr_pv;
 	opts->pv_offset = clock->pv_offset;
 	opts->pv = clock->pv;
@@ -105,7 +106,9 @@ static void free_guests(struct guests *guests)
 	zfree(&guests->index);
 }
 
-/* What is in the output */
+/* What is in the output, and below each machine what is not */
+
+#define INDENT	"    "
 
 static void print_machine(const char *name, const struct kvm_merge_stats *stats, u64 bytes,
 			  const char *clock)
@@ -141,8 +144,14 @@ static void print_result(const struct kvm_record *rec, const struct kvm_merge *m
 	fprintf(stderr, "%s:\n  %-24s %10s %10s %8s %7s  %s\n", rec->opts.output, "MACHINE",
 		"RECORDS", "SAMPLES", "LOST", "BYTES", "CLOCK");
 	print_machine("host", &merge->host.stats, merge->host.file.size, "-");
-	for (size_t i = 0; i < merge->nr_guests; i++)
-		print_guest(&merge->guests[i], &rec->guests[guests->index[i]]);
+	kvm_merge__print_left_out(&merge->host.stats, &merge->host.stream, INDENT, stderr);
+	for (size_t i = 0; i < merge->nr_guests; i++) {
+		const struct kvm_merge_guest *merged = &merge->guests[i];
+
+		print_guest(merged, &rec->guests[guests->index[i]]);
+		if (!merged->failed)
+			kvm_merge__print_left_out(&merged->stats, &merged->stream, INDENT, stderr);
+	}
 }
 
 /* What is known of a guest's clock, beside its part. */
