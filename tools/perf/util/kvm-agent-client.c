@@ -170,22 +170,40 @@ static int take_error(struct kvm_agent_client *client, const struct kvm_frame *f
 				    "the agent says: %s", text);
 }
 
-/* An agent that closes the connection may have said why, in what was not read yet. */
+static int dispatch(struct kvm_agent_client *client, const struct kvm_frame *frame);
+
+/* Of an agent that is gone, only its reason and what belongs to the recording matter. */
+static int take_last_frame(struct kvm_agent_client *client, const struct kvm_frame *frame)
+{
+	switch (frame->type) {
+	case KVM_FRAME_ERROR:
+		take_error(client, frame);
+		client->state = KVM_AGENT_CLIENT_DEAD;
+		return -EPROTO;
+	case KVM_FRAME_DATA:
+	case KVM_FRAME_CLOCK:
+	case KVM_FRAME_SUMMARY:
+		return client->state == KVM_AGENT_CLIENT_RECORDING ? dispatch(client, frame) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* When nothing can be sent any more: what was not read yet has come, and may say why. */
 static int lose_or_error(struct kvm_agent_client *client, int err)
 {
+	const u64 deadline = kvm_channel__now() + BYE_TIMEOUT;
 	struct kvm_agent_error ignored;
 	struct kvm_frame frame;
 
 	if (client->state == KVM_AGENT_CLIENT_DEAD)
 		return -EPIPE;
-	kvm_channel__fill(client->channel);
-	while (kvm_channel__next(client->channel, &frame, &ignored) > 0) {
-		if (frame.type != KVM_FRAME_ERROR)
-			continue;
-		take_error(client, &frame);
-		client->state = KVM_AGENT_CLIENT_DEAD;
-		return -EPROTO;
-	}
+	do {
+		while (kvm_channel__next(client->channel, &frame, &ignored) > 0) {
+			if (take_last_frame(client, &frame))
+				return -EPROTO;
+		}
+	} while (!kvm_channel__fill(client->channel) && kvm_channel__now() < deadline);
 	return lose(client, err);
 }
 
