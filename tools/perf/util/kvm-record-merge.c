@@ -154,21 +154,33 @@ static void print_result(const struct kvm_record *rec, const struct kvm_merge *m
 	}
 }
 
-/* What is known of a guest's clock, beside its part. */
+static int write_clock_to(const struct kvm_merge_clock_opts *clock, const char *path)
+{
+	FILE *fp = fopen(path, "w");
+	int err;
+
+	if (!fp)
+		return -errno;
+	err = kvm_merge_clock_opts__write(clock, fp);
+	return fclose(fp) ? -errno : err;
+}
+
+/* What is known of a guest's clock, beside its part. Half of it would be wrong. */
 static int write_clock(const struct kvm_merge_guest_opts *opts)
 {
 	char *path;
-	FILE *fp;
 	int err;
 
 	if (asprintf(&path, "%s.clock", opts->path) < 0)
 		return -ENOMEM;
-	fp = fopen(path, "w");
+	err = write_clock_to(&opts->clock, path);
+	if (err) {
+		pr_err("%s: cannot be written: %s. Without it this guest may not be aligned.\n",
+		       path, strerror(-err));
+		unlink(path);
+	}
 	free(path);
-	if (!fp)
-		return -errno;
-	err = kvm_merge_clock_opts__write(&opts->clock, fp);
-	return fclose(fp) ? -errno : err;
+	return err;
 }
 
 static bool is_dir(const char *path)
@@ -186,23 +198,36 @@ static void tell_joins(const struct kvm_merge_joins *joins)
 		pr_err(" --join-events=%s+%s", joins->pairs[i].host, joins->pairs[i].guest);
 }
 
-/* Where the parts are, and how they can be merged by hand. */
-static void tell_parts(const struct kvm_record *rec, const struct guests *guests)
+static bool is_full(int err)
 {
-	pr_err("What was recorded is in %s. To merge it:\n  perf kvm merge %s", rec->parts.dir,
-	       rec->parts.host);
-	for (size_t i = 0; i < guests->nr; i++) {
-		const struct kvm_merge_guest_opts *opts = &guests->opts[i];
+	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+}
 
-		pr_err(" --guest=%s,pid=%u,name=%s,clock=%s", opts->path, opts->pid, opts->name,
-		       kvm_merge_clock__name(opts->clock.method));
-		if (opts->clock.has_pv_offset)
-			pr_err(",pv-offset=%" PRId64, opts->clock.pv_offset);
-		if (opts->clock.has_tsc_offset)
-			pr_err(",tsc-offset=%" PRId64, opts->clock.tsc_offset);
-		if (!write_clock(opts))
-			pr_err(",readings=%s.clock", opts->path);
-	}
+static void tell_guest(const struct kvm_merge_guest_opts *opts, bool has_clock)
+{
+	pr_err(" --guest=%s,pid=%u,name=%s,clock=%s", opts->path, opts->pid, opts->name,
+	       kvm_merge_clock__name(opts->clock.method));
+	if (opts->clock.has_pv_offset)
+		pr_err(",pv-offset=%" PRId64, opts->clock.pv_offset);
+	if (opts->clock.has_tsc_offset)
+		pr_err(",tsc-offset=%" PRId64, opts->clock.tsc_offset);
+	if (has_clock)
+		pr_err(",readings=%s.clock", opts->path);
+}
+
+/* Where the parts are, and how they can be merged by hand, for what failed with err. */
+static void tell_parts(struct kvm_record *rec, const struct guests *guests, int err)
+{
+	bool *has_clock = calloc(guests->nr ?: 1, sizeof(*has_clock));
+
+	kvm_record_parts__use_reserve(&rec->parts);
+	for (size_t i = 0; has_clock && i < guests->nr; i++)
+		has_clock[i] = !write_clock(&guests->opts[i]);
+	pr_err("What was recorded is in %s. To merge it%s:\n  perf kvm merge %s", rec->parts.dir,
+	       is_full(err) ? ", make room there or give another -o" : "", rec->parts.host);
+	for (size_t i = 0; i < guests->nr; i++)
+		tell_guest(&guests->opts[i], has_clock && has_clock[i]);
+	free(has_clock);
 	tell_joins(rec->opts.joins);
 	/* If it is a directory already, for symbols, the file in it is replaced. */
 	pr_err(" -o %s%s\n", rec->opts.output, is_dir(rec->opts.output) ? "/data" : "");
@@ -250,7 +275,7 @@ int kvm_record__merge(struct kvm_record *rec, bool *complete)
 	if (!err)
 		err = run(rec, &guests, complete);
 	if (rec->keep_parts)
-		tell_parts(rec, &guests);
+		tell_parts(rec, &guests, err);
 	free_guests(&guests);
 	return err;
 }

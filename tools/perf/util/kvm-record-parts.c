@@ -18,13 +18,31 @@
 #include "debug.h"
 #include "util.h"
 
-#define LOG_MAX	4096
+#define LOG_MAX		4096
+#define RESERVE_SIZE	(1 << 20)	/* readings of a clock for half a day */
 
 static char *path_in(const char *dir, const char *name)
 {
 	char *path;
 
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+/* Where a file system cannot do that, or has no room, it goes without. */
+static void make_reserve(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return;
+	if (fallocate(fd, 0, 0, RESERVE_SIZE))
+		unlink(path);
+	close(fd);
+}
+
+void kvm_record_parts__use_reserve(struct kvm_record_parts *parts)
+{
+	unlink(parts->reserve);
 }
 
 int kvm_record_parts__make(struct kvm_record_parts *parts, const char *output)
@@ -45,7 +63,11 @@ int kvm_record_parts__make(struct kvm_record_parts *parts, const char *output)
 	parts->log = path_in(parts->dir, "host.log");
 	parts->merged = path_in(parts->dir, "merged.data");
 	parts->data_dir = path_in(parts->dir, "data");
-	return parts->host && parts->log && parts->merged && parts->data_dir ? 0 : -ENOMEM;
+	parts->reserve = path_in(parts->dir, "reserve");
+	if (!parts->host || !parts->log || !parts->merged || !parts->data_dir || !parts->reserve)
+		return -ENOMEM;
+	make_reserve(parts->reserve);
+	return 0;
 }
 
 /* All in it was made by us, and the one directory is perf's. */
@@ -72,6 +94,7 @@ void kvm_record_parts__exit(struct kvm_record_parts *parts)
 	zfree(&parts->log);
 	zfree(&parts->merged);
 	zfree(&parts->data_dir);
+	zfree(&parts->reserve);
 }
 
 /* The end of it: perf record says last why it failed. */

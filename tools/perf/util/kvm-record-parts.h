@@ -11,10 +11,12 @@ struct kvm_record_parts {
 	char	*log;		/* what it says */
 	char	*merged;
 	char	*data_dir;	/* made of it, if something has to be beside it */
+	char	*reserve;	/* room for what has to be written when the disk is full */
 };
 
 int kvm_record_parts__make(struct kvm_record_parts *parts, const char *output);
 void kvm_record_parts__remove(struct kvm_record_parts *parts);
+void kvm_record_parts__use_reserve(struct kvm_record_parts *parts);
 void kvm_record_parts__exit(struct kvm_record_parts *parts);
 /* Returns a new, empty file for the symbols of the VM's kernel, or an error. */
 int kvm_record_parts__make_kallsyms(struct kvm_record_parts *parts, pid_t pid);
