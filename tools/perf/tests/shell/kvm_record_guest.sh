@@ -43,9 +43,9 @@ work() {
   echo -- perf bench sched messaging -g 1 -l 300
 }
 
-# count PATTERN: the samples of the output whose line of machine and event matches
+# count PATTERN [FILE]: the samples of the output whose line of machine and event matches
 count() {
-  perf script -i "${out}/data" -G -F machine_pid,event 2> /dev/null | grep -Ec -- "$1"
+  perf script -i "${out}/${2:-data}" -G -F machine_pid,event 2> /dev/null | grep -Ec -- "$1"
 }
 
 # parts: the directory with the parts, if there is one
@@ -583,6 +583,36 @@ test_disk_full() {
   rm -rf "$(parts)"
 }
 
+# Two recordings of one guest at a time both have it, and a third is told why it has not.
+test_sessions() {
+  local name="Sessions" first second guest="unix:${out}/shared.sock,pid=${vm},name=g"
+
+  start_agent shared "events cpu-clock
+sessions 2" || fail "${name}" "agent"
+  start_recording --guest="${guest}" || fail "${name}" "start of the first"
+  first=${recorder}
+  start_recording --guest="${guest}" -o "${out}/second" || fail "${name}" "start of the second"
+  second=${recorder}
+  record 1 --guest="${guest}" -o "${out}/third" -- true || fail "${name}" "status of the third"
+  says "guest 'g': the agent says: the policy's 'sessions' are all in use" ||
+    fail "${name}" "text of the third"
+  sleep 1
+  kill -s INT "${first}"
+  recorder=${first}
+  end_recording 0 || fail "${name}" "status of the first"
+  # The other one goes on, and there is room for one more.
+  record 0 --guest="${guest}" -o "${out}/third" -- sleep 0.5 || fail "${name}" "status of a fourth"
+  kill -s INT "${second}"
+  recorder=${second}
+  end_recording 0 || fail "${name}" "status of the second"
+  [ "$(count "VM: *${vm} ")" -gt 0 ] || fail "${name}" "the guest's samples in the first"
+  [ "$(count "VM: *${vm} " second)" -gt "$(count "VM: *${vm} " third)" ] ||
+    fail "${name}" "the guest's samples in the second"
+  [ "$(count "VM: *${vm} " third)" -gt 0 ] || fail "${name}" "the guest's samples in a fourth"
+  [ "$(grep -c "1 recordings, .* the host, which counted [1-9]" "${out}/shared.log")" = 3 ] ||
+    fail "${name}" "the agent's log: $(cat "${out}/shared.log")"
+}
+
 test_guest_exec() {
   local name="Command in the guest"
 
@@ -629,5 +659,6 @@ test_killed_agent
 test_pause
 test_limit
 test_disk_full
+test_sessions
 test_guest_exec
 exit ${err}
