@@ -48,15 +48,18 @@ static bool is_file(const char *name)
 	       !is_perf_pid_map_name(name);
 }
 
-/* What no file gives names to is left out. */
-static bool set_kind(struct kvm_record_dso *entry, struct dso *dso)
+/*
+ * What no file gives names to is left out: memory that is none, as [heap]; modules whose
+ * file the guest did not find, as [name]; and BPF programs, which are dsos of the kernel, too.
+ */
+static bool set_kind(struct kvm_record_dso *entry, struct dso *dso, const struct machine *machine)
 {
 	if (!strcmp(dso__short_name(dso), DSO__NAME_VDSO))
 		entry->kind = KVM_RECORD_DSO_VDSO;
-	else if (dso__kernel(dso))
-		entry->kind = dso__is_kmod(dso) ? KVM_RECORD_DSO_MODULE : KVM_RECORD_DSO_KERNEL;
+	else if (machine->vmlinux_map && RC_CHK_EQUAL(dso, map__dso(machine->vmlinux_map)))
+		entry->kind = KVM_RECORD_DSO_KERNEL;
 	else if (is_file(dso__long_name(dso)))
-		entry->kind = KVM_RECORD_DSO_FILE;
+		entry->kind = dso__kernel(dso) ? KVM_RECORD_DSO_MODULE : KVM_RECORD_DSO_FILE;
 	else
 		return false;
 	return true;
@@ -64,11 +67,11 @@ static bool set_kind(struct kvm_record_dso *entry, struct dso *dso)
 
 static int write_entry(struct finder *finder, struct dso *dso, struct thread *thread)
 {
+	const struct machine *machine = maps__machine(thread__maps(thread));
 	struct kvm_record_dso entry = { .pid = max(thread__pid(thread), 0) };
-
 	const size_t len = strlen(dso__long_name(dso));
 
-	if (!set_kind(&entry, dso) || finder->nr >= MAX_DSOS || len >= sizeof(entry.path))
+	if (!set_kind(&entry, dso, machine) || finder->nr >= MAX_DSOS || len >= sizeof(entry.path))
 		return 0;
 	finder->nr++;
 	memcpy(entry.path, dso__long_name(dso), len);

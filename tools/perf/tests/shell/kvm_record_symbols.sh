@@ -113,11 +113,11 @@ cached() {
   find "${HOME}/.debug/.build-id/${id:0:2}/${id:2}/" -name elf 2> /dev/null
 }
 
-# record SOCKET OPTION...: the program, which is gone afterwards
+# record SOCKET OPTION...: the program, or another one, which is gone afterwards
 record() {
   local socket=$1 status=0
   shift
-  cp -p "${out}/hot" "${out}/program"
+  cp -p "${program:-${out}/hot}" "${out}/program"
   timeout 120 perf kvm record -o "${out}/data" -e cpu-clock -F 500 -g --separate-events \
     --no-buildid-cache --guest="unix:${out}/${socket},pid=${agent},name=g" --guest-exec "$@" \
     -- "${out}/program" > "${out}/stderr" 2>&1 < /dev/null || status=$?
@@ -209,6 +209,114 @@ test_hidden() {
   fi
 }
 
+# A program that is in the vDSO, by a clock that the vDSO has on each machine.
+make_clocks() {
+  cat > "${out}/clocks.c" << 'PROGRAM'
+#include <time.h>
+
+int main(void)
+{
+	struct timespec ts;
+
+	for (int i = 0; i < 30000000; i++)
+		clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return 0;
+}
+PROGRAM
+  ${CC:-cc} -O1 -o "${out}/clocks" "${out}/clocks.c" 2> "${out}/cc.log"
+}
+
+# Only the cache has its names here: without the file there are none.
+test_vdso() {
+  local name="vDSO" program="${out}/clocks" file
+
+  if ! grep -q "\[vdso\]$" /proc/self/maps
+  then
+    echo "${name} [Skipped: this kernel maps none]"
+    return
+  fi
+  make_clocks || fail "${name}" "the program: $(head -1 "${out}/cc.log")"
+  new_home vdso
+  record agent.sock -v || fail "${name}" "status"
+  if [ "$(count "\[vdso\]")" -eq 0 ]
+  then
+    echo "${name} [Skipped: no sample hit it, as this clock is read by the kernel]"
+    return
+  fi
+  file=$(find "${HOME}/.debug/" -name vdso -type f)
+  [ -n "${file}" ] || fail "${name}" "it is not in the cache"
+  perf buildid-list -i "${out}/data" | grep -q " \[vdso\]$" || fail "${name}" "the list"
+  [ "$(count "\[vdso\] .*clock_gettime")" -gt 0 ] || fail "${name}" "its functions"
+  rm -f "${file}"
+  [ "$(count "\[vdso\] .*clock_gettime")" -eq 0 ] || fail "${name}" "names of another one"
+}
+
+# The guest's kernel reads a file system, which most often is a module.
+test_modules() {
+  local name="Modules" program="${out}/walk" ids id
+
+  if [ ! -s /proc/modules ]
+  then
+    echo "${name} [Skipped: this kernel has none]"
+    return
+  fi
+  printf '#!/bin/sh\nfind / -xdev -type f -size +1G > /dev/null 2>&1\n' > "${program}"
+  chmod +x "${program}"
+  new_home modules
+  record agent.sock -v || fail "${name}" "status"
+  ids=$(perf buildid-list -i "${out}/data" | sed -n 's/^\([0-9a-f]*\) .*\.ko[.a-z]*$/\1/p')
+  if [ -z "${ids}" ]
+  then
+    echo "${name} [Skipped: no sample hit one that has a file]"
+    return
+  fi
+  for id in ${ids}
+  do
+    [ -s "${HOME}/.debug/.build-id/${id:0:2}/${id:2}/elf" ] ||
+      fail "${name}" "${id} is not in the cache"
+  done
+  perf script -i "${out}/data" -G -F machine_pid,ip,sym,dso 2> /dev/null |
+    grep "VM:" | grep -Eq "[0-9a-f]+ [a-z_0-9.]+ .*\.ko" || fail "${name}" "their functions"
+}
+
+# Memory that is no file has no names, and is no failure.
+test_no_file() {
+  local name="No file" program="${out}/jit"
+
+  cat > "${out}/jit.c" << 'PROGRAM'
+#include <string.h>
+#include <sys/mman.h>
+
+__attribute__((noinline)) void spin(void)
+{
+	for (volatile long i = 0; i < 100000000; i++)
+		;
+}
+
+int main(void)
+{
+	void *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (code == MAP_FAILED)
+		return 1;
+	memcpy(code, (void *)spin, 256);
+	((void (*)(void))code)();
+	return 0;
+}
+PROGRAM
+  if ! ${CC:-cc} -O1 -fcf-protection=none -fno-stack-protector -o "${program}" "${out}/jit.c" \
+    2> "${out}/cc.log" || ! "${program}"
+  then
+    echo "${name} [Skipped: no program that runs in such memory: $(head -1 "${out}/cc.log")]"
+    return
+  fi
+  new_home no_file
+  record agent.sock -v || fail "${name}" "status"
+  [ "$(count "program +\[JIT\] tid|\[unknown\]|//anon")" -gt 0 ] || fail "${name}" "samples"
+  grep -Eq "no symbols of (\[|//|/tmp/perf-)" "${out}/stderr" && fail "${name}" "a failure"
+}
+
 test_limit() {
   local name="Limit"
 
@@ -260,6 +368,9 @@ test_files
 test_tracepoint
 test_kernel
 test_hidden
+test_vdso
+test_modules
+test_no_file
 test_limit
 test_none
 if command -v python3 > /dev/null
