@@ -64,10 +64,13 @@ static void catch_signals(void)
 	const struct sigaction end = { .sa_handler = sig_handler };
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	const struct sigaction normal = { .sa_handler = SIG_DFL };
+	struct sigaction hup;
 
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
-	sigaction(SIGHUP, &end, NULL);
+	/* Under nohup it stays ignored, also by the command. */
+	if (!sigaction(SIGHUP, NULL, &hup) && hup.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &end, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	/* A limit of the file size shall be an error as a full disk is. */
 	sigaction(SIGXFSZ, &ignore, NULL);

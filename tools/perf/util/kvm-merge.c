@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <linux/compiler.h>
 #include <linux/kernel.h>
 #include <linux/zalloc.h>
 #include "debug.h"
@@ -101,13 +102,18 @@ static u64 bytes_left(struct kvm_merge *merge)
 	return left;
 }
 
+static bool is_interrupted(const struct kvm_merge *merge)
+{
+	return merge->signals && READ_ONCE(*merge->signals) != merge->nr_signals;
+}
+
 static int emit_run(struct kvm_merge *merge, size_t first, u64 until)
 {
 	u64 time;
 	int err;
 
 	do {
-		err = emit(merge, first);
+		err = is_interrupted(merge) ? -EINTR : emit(merge, first);
 	} while (!err && kvm_merge_stream__peek(get_stream(merge, first), &time) && time < until);
 	return err;
 }
@@ -166,13 +172,16 @@ static int init_guests(struct kvm_merge *merge, const struct kvm_merge_guest_opt
 	return err;
 }
 
-/* The caller exits it in any case. What is wrong has been said, but for lack of memory. */
-int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output,
-		   const struct kvm_merge_guest_opts *guests, size_t nr_guests)
+/* The caller exits it in any case. What is wrong has been said. */
+int kvm_merge__run_until(struct kvm_merge *merge, const char *host, const char *output,
+			 const struct kvm_merge_guest_opts *guests, size_t nr_guests,
+			 const int *signals)
 {
 	int err;
 
 	memset(merge, 0, sizeof(*merge));
+	merge->signals = signals;
+	merge->nr_signals = signals ? READ_ONCE(*signals) : 0;
 	err = kvm_merge_host__init(&merge->host, merge, host) ?:
 	      kvm_merge_tracing__init(merge) ?:
 	      init_guests(merge, guests, nr_guests) ?:
@@ -182,7 +191,15 @@ int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output
 	      kvm_merge__write_header(merge);
 	if (err == -ENOMEM)
 		pr_err("There is not enough memory.\n");
+	if (err == -EINTR)
+		pr_err("The merge was interrupted.\n");
 	return err;
+}
+
+int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output,
+		   const struct kvm_merge_guest_opts *guests, size_t nr_guests)
+{
+	return kvm_merge__run_until(merge, host, output, guests, nr_guests, /*signals=*/NULL);
 }
 
 void kvm_merge__exit(struct kvm_merge *merge)

@@ -107,8 +107,14 @@ struct kvm_merge {
 	u64				last_id;	/* of those given out */
 	u64				first_sample;	/* time */
 	u64				last_sample;
+	const int			*signals;	/* how many came; NULL: nothing ends it */
+	int				nr_signals;	/* before it began */
 };
 
+/* signals: when it changes, the merge ends with -EINTR and without an output. */
+int kvm_merge__run_until(struct kvm_merge *merge, const char *host, const char *output,
+			 const struct kvm_merge_guest_opts *guests, size_t nr_guests,
+			 const int *signals);
 int kvm_merge__run(struct kvm_merge *merge, const char *host, const char *output,
 		   const struct kvm_merge_guest_opts *guests, size_t nr_guests);
 void kvm_merge__exit(struct kvm_merge *merge);

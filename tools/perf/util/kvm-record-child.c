@@ -34,9 +34,10 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* What has a handler has none behind exec(), and who ignores SIGHUP wants to ignore it. */
 static void default_signals(void)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
+	static const int sigs[] = { SIGINT, SIGTERM, SIGPIPE, SIGCHLD };
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)

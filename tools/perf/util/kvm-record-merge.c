@@ -249,8 +249,8 @@ static bool is_part_lost(const struct kvm_record *rec, const struct kvm_merge *m
 static int run(struct kvm_record *rec, const struct guests *guests, bool *complete)
 {
 	struct kvm_merge merge;
-	int err = kvm_merge__run(&merge, rec->parts.host, rec->parts.merged, guests->opts,
-				 guests->nr);
+	int err = kvm_merge__run_until(&merge, rec->parts.host, rec->parts.merged, guests->opts,
+				       guests->nr, rec->opts.signals);
 
 	if (!err)
 		err = kvm_record_parts__install(&rec->parts, rec->opts.output);

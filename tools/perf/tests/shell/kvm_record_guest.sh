@@ -484,7 +484,7 @@ end_recording() {
 test_interrupt() {
   local name="Interrupt" sig
 
-  for sig in INT TERM
+  for sig in INT TERM HUP
   do
     start_recording --guest="unix:${out}/guest.sock,pid=${vm},name=g" ||
       fail "${name}" "start for SIG${sig}"
@@ -496,6 +496,70 @@ test_interrupt() {
     until_true no_record || fail "${name}" "perf record is left after SIG${sig}"
     pgrep -f "touch '${out}/running'" > /dev/null && fail "${name}" "the command is left"
   done
+}
+
+# The merge writes into a pipe here, which is read so slowly that it takes its time.
+test_interrupted_merge() {
+  local name="Interrupted merge" pipe
+
+  cat > "${out}/work" << 'WORK'
+dir=$(echo "$1"/data.parts.*)
+mkfifo "${dir}/merged.data"
+touch "$1/running"
+until [ "$(stat -c %s "${dir}/host.data")" -gt 8000000 ]
+do
+  perf bench sched messaging -g 1 -l 300
+done
+touch "$1/enough"
+exec sleep 100
+WORK
+  rm -f "${out}/running" "${out}/enough" "${out}/merging" "${out}/data"
+  perf kvm record -o "${out}/data" -e cpu-clock -F 500 -m 64 --no-guest-symbols --clock=probe \
+    --guest="unix:${out}/guest.sock,pid=${vm},name=g" -- bash "${out}/work" "${out}" \
+    > "${out}/stdout" 2> "${out}/stderr" < /dev/null &
+  recorder=$!
+  pids+=("${recorder}")
+  until_true [ -e "${out}/running" ] || fail "${name}" "start: $(cat "${out}/stderr")"
+  pipe=$(parts)/merged.data
+  {
+    exec 3< "${pipe}" && touch "${out}/merging"
+    while [ -p "${pipe}" ] && head -c 65536 <&3 > /dev/null
+    do
+      sleep 0.05
+    done
+  } &
+  until_true [ -e "${out}/enough" ] || until_true [ -e "${out}/enough" ] ||
+    fail "${name}" "there is too little to merge"
+  kill -s INT "${recorder}"
+  if until_true [ -e "${out}/merging" ]
+  then
+    kill -s INT "${recorder}"
+  else
+    fail "${name}" "no merge: $(cat "${out}/stderr")"
+    kill -s KILL "${recorder}"
+  fi
+  end_recording 1 || fail "${name}" "status"
+  says "The merge was interrupted" "What was recorded is in ${out}/data.parts" ||
+    fail "${name}" "text"
+  [ ! -e "${out}/data" ] || fail "${name}" "there is an output"
+  [ ! -e "${pipe}" ] || fail "${name}" "half of a file is left"
+  # shellcheck disable=SC2046
+  run 0 $(grep "^  perf kvm merge" "${out}/stderr") || fail "${name}" "the merge by hand"
+  [ "$(count "VM: *${vm} ")" -gt 0 ] || fail "${name}" "samples of the guest"
+  rm -rf "$(parts)"
+}
+
+# As nohup has it: the terminal may go, for the recording and for its command.
+test_nohup() {
+  local name="nohup" status=0
+
+  # shellcheck disable=SC2016
+  (trap '' HUP; perf kvm record -o "${out}/data" -e cpu-clock -F 500 --no-guest-symbols \
+    --guest="unix:${out}/guest.sock,pid=${vm},name=g" \
+    -- sh -c 'kill -s HUP $$ $PPID; sleep 0.2; echo went on' \
+    > "${out}/stdout" 2> "${out}/stderr" < /dev/null) || status=$?
+  [ ${status} -eq 0 ] || fail "${name}" "status: $(cat "${out}/stderr")"
+  says "went on" || fail "${name}" "the command"
 }
 
 test_killed() {
@@ -654,6 +718,8 @@ else
 fi
 test_forced_clock
 test_interrupt
+test_interrupted_merge
+test_nohup
 test_killed
 test_killed_agent
 test_pause
