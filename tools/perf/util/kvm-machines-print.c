@@ -108,7 +108,7 @@ static void print_values(const struct kvm_machine *machine, FILE *fp, const char
 	struct paragraph par = { .fp = fp };
 
 	for (int i = first; i <= last; i++) {
-		if (!machine->value[i])
+		if (!machine->value[i] || !texts[i])
 			continue;
 		add(&par, "%s%" PRIu64 " %s", par.started ? "" : title, machine->value[i],
 		    texts[i]);
@@ -187,7 +187,6 @@ static void print_details(const struct kvm_machine *machine, FILE *fp)
 	static const char * const texts[KVM_MACHINE_NR_VALUES] = {
 		[KVM_MACHINE_LOST_RECORDS]	= "records in its rings",
 		[KVM_MACHINE_LOST_SAMPLES]	= "samples in its rings",
-		[KVM_MACHINE_LOST_AGENT]	= "bytes in the agent",
 		[KVM_MACHINE_LOST_CHANNEL]	= "bytes in the channel",
 		[KVM_MACHINE_DAMAGED]		= "damaged records",
 		[KVM_MACHINE_UNALIGNED]		= "records of unknown times",

@@ -23,7 +23,7 @@ enum kvm_machine_value {
 	KVM_MACHINE_SAMPLES,
 	KVM_MACHINE_LOST_RECORDS,	/* in the machine's rings, as PERF_RECORD_LOST tell */
 	KVM_MACHINE_LOST_SAMPLES,	/* likewise, as PERF_RECORD_LOST_SAMPLES tell */
-	KVM_MACHINE_LOST_AGENT,		/* bytes */
+	KVM_MACHINE_RESERVED,		/* 0: an agent loses nothing without ending the session */
 	KVM_MACHINE_LOST_CHANNEL,	/* bytes */
 	KVM_MACHINE_DAMAGED,		/* records that were left out, as those below */
 	KVM_MACHINE_UNALIGNED,

@@ -103,7 +103,6 @@ static int set_guest(struct kvm_machine *machine, const struct kvm_merge_guest *
 	val[KVM_MACHINE_METHOD]		= guest->clock.method;
 	val[KVM_MACHINE_BOUND]		= guest->clock.bound;
 	val[KVM_MACHINE_NR_READINGS]	= guest->clock.nr_points;
-	val[KVM_MACHINE_LOST_AGENT]	= opts->lost_agent;
 	val[KVM_MACHINE_LOST_CHANNEL]	= opts->lost_channel;
 	if (opts->is_broken)
 		val[KVM_MACHINE_FLAGS] |= KVM_MACHINE_FLAG_BROKEN;
@@ -134,9 +133,6 @@ void kvm_merge_guest_opts__add_loss(struct kvm_merge_guest_opts *opts, enum kvm_
 				    u64 bytes)
 {
 	switch (where) {
-	case KVM_MERGE_LOSS_AGENT:
-		opts->lost_agent += bytes;
-		break;
 	case KVM_MERGE_LOSS_CHANNEL:
 		opts->lost_channel += bytes;
 		break;

@@ -22,7 +22,6 @@ struct kvm_merge_tracing;
 
 /* Where bytes of a guest's recording were lost on their way to its file. */
 enum kvm_merge_loss {
-	KVM_MERGE_LOSS_AGENT,
 	KVM_MERGE_LOSS_CHANNEL,
 	KVM_MERGE_LOSS_BROKEN,	/* the channel broke: it is not known how much */
 };
@@ -42,7 +41,6 @@ struct kvm_merge_guest_opts {
 	struct kvm_merge_clock_opts	clock;
 	const s32			*tids;	/* of the vCPUs' threads, -1: unknown */
 	u32				nr_tids;
-	u64				lost_agent;	/* bytes */
 	u64				lost_channel;	/* bytes */
 	bool				is_broken;
 	const struct kvm_merge_build_id	*build_ids;

@@ -594,6 +594,8 @@ test_killed_agent() {
   kill -s INT "${recorder}"
   end_recording 3 || fail "${name}" "status"
   says "doomed \(pid $$\) failed" || fail "${name}" "table"
+  run 0 perf report -i "${out}/data" --header-only || fail "${name}" "header"
+  says "the channel broke" || fail "${name}" "what is known of its losses"
   [ "$(count "VM: *${vm} ")" -gt 0 ] || fail "${name}" "samples of the other guest"
   [ "$(count "VM: *$$ ")" -gt 0 ] || fail "${name}" "samples from before"
   [ "$(count "^ *cpu-clock:")" -gt 0 ] || fail "${name}" "samples of the host"
