@@ -109,8 +109,11 @@ test_record() {
   logged "1 recordings.*; ended by the host$" || fail "${name}" "log"
 }
 
-# What the session has read by read(), recv() and their like is less than a tenth of
-# what it sent: that is in /proc/PID/task/PID/io, which no tracer and no privilege is needed for.
+# What the session has read by read(), readv(), pread() and preadv() is less than a tenth of
+# what it sent: that is rchar in /proc/PID/task/PID/io, for which no tracer is needed. The
+# recording comes out of a pipe, of which these are the calls that copy to a process's memory,
+# but for vmsplice() and io_uring, which rchar does not count and the agent does not use. It
+# does not count recv() either, but that takes nothing from a pipe.
 test_no_copy() {
   local name="No copy" bytes read
 

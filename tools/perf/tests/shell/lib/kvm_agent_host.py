@@ -151,8 +151,10 @@ def get_file(host, kind, path="", build_id="", pid="0", limit=str(1 << 30)):
     return received == size
 
 
-# The session is the agent's only child, and reading is what it should not do. The
-# thread's file is without what children read that it has waited for.
+# The session is the agent's only child, and reading its recording is what it should not
+# do: rchar has each byte that read() and its variants gave it, be it of the pipe, the
+# connection or /proc, and none that was spliced. The thread's file is without what children
+# read that it has waited for.
 def print_read():
     agent = os.environ.get("AGENT")
     if not agent:
