@@ -214,6 +214,7 @@ static int run(struct record_cmd *cmd, int argc, const char **argv)
 	if (check_options(cmd, argc) || parse_sizes(cmd, &opts) ||
 	    parse_level(cmd->level, &opts.guest_level))
 		return 1;
+	kvm_record_args__tell_host_only(&cmd->args);
 	catch_signals();
 	if (!find_targets(cmd, &targets) &&
 	    !kvm_record__init(&rec, &opts, &cmd->args, &targets)) {

@@ -206,22 +206,26 @@ static const struct {
 	const char	*guest;
 	bool		 target;
 	int		 rest;		/* arguments of the command */
+	const char	*host_only;	/* what the user is told of; NULL: nothing */
 } lines[] = {
 	{ "--guest=a -e x -F 99 -g -- c d", true, " --event=x --freq=99 -g",
-	  " --event=x --freq=99 --call-graph=fp", false, 2 },
+	  " --event=x --freq=99 --call-graph=fp", false, 2, NULL },
 	{ "--guest=a -ex -ag c --guest=d", true, " --event=x --all-cpus -g",
-	  " --event=x --call-graph=fp", true, 2 },
+	  " --event=x --call-graph=fp", true, 2, NULL },
 	{ "--guest=a -g --call-graph dwarf,99 -F 1 -F 2 -e x -e y", true,
 	  " -g --call-graph=dwarf,99 --freq=1 --freq=2 --event=x --event=y",
-	  " --call-graph=dwarf,99 --freq=2 --event=x --event=y", false, 0 },
+	  " --call-graph=dwarf,99 --freq=2 --event=x --event=y", false, 0, NULL },
 	{ "--guest=a --guest-event=y -e x --guest-event=z", true, " --event=x",
-	  " --event=y --event=z", false, 0 },
-	{ "--guest=a -e x --guest-event=y", true, " --event=x", " --event=y", false, 0 },
+	  " --event=y --event=z", false, 0, NULL },
+	{ "--guest=a -e x --guest-event=y", true, " --event=x", " --event=y", false, 0, NULL },
 	{ "--guest=a -C 1 -p 2 -z --no-period -i -m 8", true,
 	  " --cpu=1 --pid=2 --compression-level --no-period --no-inherit --mmap-pages=8",
-	  " --no-inherit --mmap-pages=8", true, 0 },
+	  " --no-inherit --mmap-pages=8", true, 0, " --cpu --pid" },
+	{ "--guest=a -a -e x -W -b -I --intr-regs=ip --no-weight -d", true,
+	  " --all-cpus --event=x --weight --branch-any --intr-regs --intr-regs=ip --no-weight --data",
+	  " --event=x --data", true, 0, " --weight --branch-any --intr-regs" },
 	{ "-e cycles --all-k --guest=a", true, " --event=cycles --all-kernel",
-	  " --event=cycles --all-kernel", false, 0 },
+	  " --event=cycles --all-kernel", false, 0, NULL },
 	/* Not for this command */
 	{ .line = "" },
 	{ .line = "--guest" },
@@ -283,7 +287,8 @@ static int check_parsed(size_t i, int argc, const char **argv)
 		OPT_END()
 	};
 	const char * const usage[] = { "", NULL };
-	char host[256], guest[256];
+	const char *told = lines[i].host_only ?: "";
+	char host[256], guest[256], host_only[256];
 	int ret = TEST_OK, rest;
 
 	if (kvm_record_args__init(&args, own, record_options))
@@ -291,10 +296,11 @@ static int check_parsed(size_t i, int argc, const char **argv)
 	rest = parse_options(argc, argv, args.options, usage, PARSE_OPT_STOP_AT_NON_OPTION);
 	join(&args.host, host, sizeof(host));
 	join(&args.guest, guest, sizeof(guest));
-	if (strcmp(host, lines[i].host) || strcmp(guest, lines[i].guest) ||
+	join(&args.host_only, host_only, sizeof(host_only));
+	if (strcmp(host, lines[i].host) || strcmp(host_only, told) || strcmp(guest, lines[i].guest) ||
 	    args.target != lines[i].target || rest != lines[i].rest) {
-		pr_debug("'%s': host '%s', guest '%s', target %d, rest %d\n", lines[i].line, host,
-			 guest, args.target, rest);
+		pr_debug("'%s': host '%s', guest '%s', host only '%s', target %d, rest %d\n",
+			 lines[i].line, host, guest, host_only, args.target, rest);
 		ret = TEST_FAIL;
 	}
 	kvm_record_args__exit(&args);

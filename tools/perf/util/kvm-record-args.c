@@ -180,12 +180,19 @@ static const char * const for_host_target[] = {
 	"all-cpus", "cpu", "pid", "tid", "uid", NULL
 };
 
+/* How perf record works, of which guests have their own. */
 static const char * const for_host[] = {
-	"cgroup", "exclude-perf", "realtime", "no-buffering", "mmap-flush", "aio", "affinity",
-	"compression-level", "max-size", "tail-synthesize", "synth", "num-thread-synthesize",
-	"proc-map-timeout", "no-bpf-event", "strict-freq", "no-buildid", "no-buildid-cache",
-	"buildid-all", "vmlinux", "debuginfod", "kernel-callchains", "user-callchains",
-	"raw-samples", "timestamp-boundary", NULL
+	"realtime", "no-buffering", "mmap-flush", "aio", "affinity", "compression-level",
+	"max-size", "tail-synthesize", "synth", "num-thread-synthesize", "proc-map-timeout",
+	"no-bpf-event", "no-buildid", "no-buildid-cache", "buildid-all", "vmlinux", "debuginfod",
+	"timestamp-boundary", NULL
+};
+
+/* What is sampled, and what samples have: an agent does not take these. */
+static const char * const for_host_samples[] = {
+	"cgroup", "exclude-perf", "strict-freq", "kernel-callchains", "user-callchains",
+	"raw-samples", "branch-any", "branch-filter", "weight", "transaction", "intr-regs",
+	"user-regs", "phys-data", "data-page-size", "code-page-size", NULL
 };
 
 static bool is_one_of(const char *name, const char * const *list)
@@ -218,6 +225,27 @@ static int add_guest(struct kvm_record_args *args, const char *name, const char 
 	return kvm_record_argv__set(&args->guest, option, value);
 }
 
+/* All CPUs are what guests are recorded on. */
+static int add_host_only(struct kvm_record_args *args, const char *name)
+{
+	char option[64];
+
+	if (!strcmp(name, "all-cpus"))
+		return 0;
+	scnprintf(option, sizeof(option), "--%s", name);
+	return kvm_record_argv__set(&args->host_only, option, NULL);
+}
+
+void kvm_record_args__tell_host_only(const struct kvm_record_args *args)
+{
+	if (!args->host_only.nr || quiet)
+		return;
+	pr_warning("Only for the host, guests are recorded without:");
+	for (size_t i = 0; i < args->host_only.nr; i++)
+		pr_warning(" %s", args->host_only.args[i]);
+	pr_warning("\n");
+}
+
 static int refuse(const struct option *opt, const char *name)
 {
 	pr_err("%s%s of perf record cannot be used with --guest=: leave it out, or record\n"
@@ -234,12 +262,15 @@ static int collect(const struct option *opt, const char *value, int unset)
 	struct kvm_record_args *args = opt->value;
 	const bool both = is_one_of(name, for_both);
 	const bool target = is_one_of(name, for_host_target);
+	const bool host_only = target || is_one_of(name, for_host_samples);
 	int err;
 
-	if ((!both && !target && !is_one_of(name, for_host)) || (unset && !opt->long_name))
+	if ((!both && !host_only && !is_one_of(name, for_host)) || (unset && !opt->long_name))
 		return refuse(opt, name);
 	args->target |= target && !unset;
 	err = add_host(args, opt, name, value, unset);
+	if (!err && host_only && !unset)
+		err = add_host_only(args, name);
 	return err || !both || unset ? err : add_guest(args, name, value);
 }
 
@@ -309,5 +340,6 @@ void kvm_record_args__exit(struct kvm_record_args *args)
 {
 	kvm_record_argv__exit(&args->host);
 	kvm_record_argv__exit(&args->guest);
+	kvm_record_argv__exit(&args->host_only);
 	zfree(&args->options);
 }

@@ -18,6 +18,7 @@ struct kvm_record_argv {
 struct kvm_record_args {
 	struct kvm_record_argv	host;
 	struct kvm_record_argv	guest;
+	struct kvm_record_argv	host_only;	/* of the host's: what guests go without */
 	struct option		*options;	/* for parse_options() */
 	bool			target;		/* the user said what to record on the host */
 	bool			guest_events;	/* the guests' events are not the host's */
@@ -36,6 +37,7 @@ void kvm_record_argv__exit(struct kvm_record_argv *argv);
 int kvm_record_args__init(struct kvm_record_args *args, const struct option *own,
 			  const struct option *record);
 int kvm_record_args__add_guest_event(struct kvm_record_args *args, const char *list);
+void kvm_record_args__tell_host_only(const struct kvm_record_args *args);
 void kvm_record_args__exit(struct kvm_record_args *args);
 
 #endif /* __PERF_KVM_RECORD_ARGS_H */

@@ -185,6 +185,24 @@ test_options() {
   [ "$(count "VM: *${vm} .*cpu-clock@g:")" -gt 0 ] || fail "${name}" "separate events"
 }
 
+# What agents do not take is the host's alone, and the user is told.
+test_host_only() {
+  local name="Options of the host alone"
+
+  # shellcheck disable=SC2046
+  record 0 --guest="unix:${out}/guest.sock,pid=${vm},name=g" -W --phys-data --code-page-size \
+    --cpu 0 $(work) || fail "${name}" "status"
+  says "^Only for the host, .* without: --weight --phys-data --code-page-size --cpu$" ||
+    fail "${name}" "text"
+  perf evlist -v -i "${out}/data" > "${out}/stdout" 2>&1
+  says "^cpu-clock: .*WEIGHT" || fail "${name}" "the host's samples"
+  grep "^cpu-clock@g" "${out}/stdout" | grep -q WEIGHT && fail "${name}" "the guest's samples"
+  [ "$(count "VM: *${vm} .*cpu-clock@g")" -gt 0 ] || fail "${name}" "the guest's list"
+  run 0 perf report -i "${out}/data" --stdio || fail "${name}" "report"
+  record 1 -q --guest="unix:${out}/none,pid=${vm}" -W -- true || fail "${name}" "status with -q"
+  grep -q "^Only for" "${out}/stderr" && fail "${name}" "text in spite of -q"
+}
+
 has_zstd() {
   perf version --build-options | grep -Eq "zstd: .* on "
 }
@@ -707,6 +725,7 @@ then
 fi
 test_record
 test_options
+test_host_only
 test_compressed
 test_peer_pid
 test_two_guests
