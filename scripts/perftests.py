@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-DEADLINE = 1200     # seconds
+DEADLINE = 2400     # seconds, beside the tests in VMs
 FAILED = "FAILED!"
 RESULT = re.compile(r"^\s*\d+(?:\.\d+)?: (.*?)\s*: (Ok|FAILED!|Skip.*)$")
 

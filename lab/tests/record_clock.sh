@@ -39,7 +39,7 @@ assert_between "$(longest_gap)" 0 900 "no jump of the guest's time, ms without a
 
 record_jump tsc
 end 3 0
-assert_contains "$work/out" "the offset of the guest's TSC changed, which its" "tsc is refused"
+assert_contains "$work/out" "the guest's TSC changed its offset, which its perf clock does not follow" "tsc is refused"
 
 # Asleep, the guest keeps the session by its virtio port. It is another one, as Linux sets a TSC that was moved back.
 start_own reset

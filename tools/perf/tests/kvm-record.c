@@ -297,7 +297,8 @@ static int check_parsed(size_t i, int argc, const char **argv)
 	join(&args.host, host, sizeof(host));
 	join(&args.guest, guest, sizeof(guest));
 	join(&args.host_only, host_only, sizeof(host_only));
-	if (strcmp(host, lines[i].host) || strcmp(host_only, told) || strcmp(guest, lines[i].guest) ||
+	if (strcmp(host, lines[i].host) || strcmp(host_only, told) ||
+	    strcmp(guest, lines[i].guest) ||
 	    args.target != lines[i].target || rest != lines[i].rest) {
 		pr_debug("'%s': host '%s', guest '%s', host only '%s', target %d, rest %d\n",
 			 lines[i].line, host, guest, host_only, args.target, rest);

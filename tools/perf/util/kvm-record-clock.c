@@ -290,7 +290,7 @@ static const char *why_not_tsc(const struct kvm_record_clock_facts *facts)
 		return "the guest's TSC is scaled";
 	/* KVM's clock goes on as it was, so its times tell the TSC of before only. */
 	if (facts->tsc.nr > 1 && (facts->before.related || facts->after.related))
-		return "the offset of the guest's TSC changed, which its perf clock does not follow";
+		return "the guest's TSC changed its offset, which its perf clock does not follow";
 	if (facts->tsc.nr > 1 && !facts->tsc.broken && !facts->vm.differs)
 		return NULL;
 	if (facts->vm.changed || facts->tsc.nr > 1)
