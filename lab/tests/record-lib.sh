@@ -43,7 +43,7 @@ begin() {
 	recorder=$!
 	i=0
 	until grep -qE ' own [1-9][0-9]* samples' "$work/out"; do
-		kill -0 $recorder 2>/dev/null || fail "perf kvm record ended: $(cat "$work/out")"
+		kill -0 "$recorder" 2>/dev/null || fail "perf kvm record ended: $(cat "$work/out")"
 		[ $((i += 1)) -lt 300 ] || fail "no samples of the guest: $(cat "$work/out"; guest -g own cat /tmp/agent.log)"
 		sleep 0.1
 	done
@@ -62,8 +62,8 @@ until_said() {
 # end CODE SAMPLES: Ctrl-C; the exit code, and how many samples of the guest's program there are at least
 end() {
 	code=0
-	kill -INT $recorder
-	wait $recorder || code=$?
+	kill -INT "$recorder"
+	wait "$recorder" || code=$?
 	grep -vE '^(build id|overlapping|[0-9]+ s:)' "$work/out" || :
 	assert_eq $code "$1" "perf kvm record's exit code"
 	assert_between "$(samples_of own-chain)" "$2" 100000 "samples of the guest's program"
