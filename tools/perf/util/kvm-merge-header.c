@@ -177,12 +177,13 @@ static int add_event_desc(struct strbuf *sb, const struct kvm_merge *merge,
 	return err;
 }
 
-/* A reader trusts the sizes and the string. */
+/* A reader trusts the sizes and the string, and perf pads that: the next one is aligned. */
 static bool build_id_is_sound(const struct perf_record_header_build_id *bev, size_t left)
 {
 	size_t len;
 
-	if (left <= sizeof(*bev) || bev->header.size <= sizeof(*bev) || bev->header.size > left)
+	if (left <= sizeof(*bev) || bev->header.size <= sizeof(*bev) ||
+	    bev->header.size > left || bev->header.size % sizeof(u32))
 		return false;
 	len = bev->header.size - sizeof(*bev);
 	if (len > PATH_MAX || !memchr(bev->filename, '\0', len))

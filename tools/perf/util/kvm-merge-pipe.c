@@ -154,7 +154,7 @@ static int take_feature(struct kvm_merge_file *file, const union perf_event *eve
 static int take_build_id(struct kvm_merge_file *file, const union perf_event *event)
 {
 	if (event->header.size <= sizeof(event->build_id) ||
-	    !has_string(event, event->build_id.filename))
+	    event->header.size % sizeof(u32) || !has_string(event, event->build_id.filename))
 		return -EBADMSG;
 	return add_body(file, HEADER_BUILD_ID, event, event->header.size);
 }
